@@ -86,7 +86,12 @@ mod tests {
     fn text_form_round_trips_and_rejects_other_text() {
         let fingerprint = Fingerprint::of_parts([b"weights".as_slice(), b"recipe"]);
         assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
-        for bad in ["", "abc", "zz112233445566778899aabbccddeeff", "é112233445566778899aabbccddeef"] {
+        for bad in [
+            "",
+            "abc",
+            "zz112233445566778899aabbccddeeff",
+            "é112233445566778899aabbccddeef",
+        ] {
             assert!(bad.parse::<Fingerprint>().is_err(), "{bad}");
         }
     }

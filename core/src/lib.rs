@@ -3,14 +3,31 @@
 //!
 //! The modules stand in the order in which data flows: [`image`] (pixels in), [`backbone`]
 //! (feature maps), [`descriptor`] (maps to a unit vector), [`index`] (nearest items), [`verdict`]
-//! (is it really there). [`bundle`] holds what decides a descriptor, [`lens`] is the whole job as
-//! one object.
+//! (is it really there). [`bundle`] holds what decides a descriptor; `embedder` makes it ready to
+//! run, and `lens` is the whole job as one object.
+
+pub mod image;
+
+pub mod backbone;
+pub mod bundle;
+pub mod descriptor;
+#[cfg(feature = "tract")]
+pub mod embedder;
+pub mod fingerprint;
 
 pub mod container;
-pub mod fingerprint;
-pub mod image;
 pub mod index;
 pub(crate) mod kernel;
-#[cfg(feature = "build")]
-pub mod simulate;
 pub mod verdict;
+
+#[cfg(feature = "tract")]
+pub mod lens;
+
+#[cfg(feature = "build")]
+pub mod build;
+#[cfg(feature = "build")]
+pub mod evaluation;
+#[cfg(feature = "build")]
+pub mod fit;
+#[cfg(feature = "simulate")]
+pub mod simulate;

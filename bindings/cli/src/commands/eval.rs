@@ -1,0 +1,226 @@
+//! `pocketlens eval`: mean average precision and recall on a folder with a ground truth, through
+//! the whole pipeline and a real index.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use pocketlens::build::{BuildOptions, Entry, embed_file};
+use pocketlens::embedder::Embedder;
+use pocketlens::evaluation::{GroundTruth, Role, Row, Scores, mean, score};
+use pocketlens::image::Limits;
+use pocketlens::index::{Index, IndexQuery};
+use rayon::prelude::*;
+use serde_json::json;
+
+use super::{fit, index, open_bundle, print_json, print_line};
+use crate::progress;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Folder with photos and a gt.tsv (image_path, group_id, role: query, database or junk)
+    folder: PathBuf,
+    /// The model bundle; the built-in one when absent
+    #[arg(long)]
+    bundle: Option<PathBuf>,
+    /// Another recipe for the bundle's network (a name or a JSON file), fitted on --photos
+    #[arg(long, requires = "photos")]
+    recipe: Option<String>,
+    /// Photos to fit --recipe on
+    #[arg(long, requires = "recipe")]
+    photos: Vec<PathBuf>,
+    /// Write each query's ranking of the whole database: query, then photos, best first
+    #[arg(long)]
+    rankings: Option<PathBuf>,
+    /// Threads; all cores when absent
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// A folder beside the system's temporary ones that goes when it is dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("pocketlens-eval-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let truth = GroundTruth::read(&arguments.folder)?;
+    let scratch = Scratch::new()?;
+    let bundle = match &arguments.recipe {
+        None => open_bundle(arguments.bundle.as_deref())?,
+        Some(recipe) => {
+            let out = scratch.0.join("fitted.lens");
+            let bundle = open_bundle(arguments.bundle.as_deref())?;
+            fit::refit(&bundle, recipe, &arguments.photos, &out, arguments.jobs)?;
+            open_bundle(Some(&out))?
+        }
+    };
+    let embedder = Embedder::new(bundle)?;
+    let index = build(
+        &truth,
+        &embedder,
+        &scratch.0.join("eval.plx"),
+        arguments.jobs,
+    )?;
+    let asked = ask(&truth, &embedder, &index, arguments.jobs)?;
+    if let Some(path) = &arguments.rankings {
+        write_rankings(path, &asked).with_context(|| path.display().to_string())?;
+    }
+    report(arguments, &truth, &index, &asked)
+}
+
+fn build(
+    truth: &GroundTruth,
+    embedder: &Embedder,
+    out: &Path,
+    jobs: Option<usize>,
+) -> Result<Index> {
+    let rows = truth.rows.iter().filter(|row| row.role != Role::Query);
+    let entries: Vec<Entry> = rows
+        .map(|row| Entry {
+            image: truth.folder.join(&row.path),
+            key: row.path.clone(),
+            group: None,
+            payload: serde_json::Value::Object(serde_json::Map::new()),
+        })
+        .collect();
+    let options = BuildOptions {
+        calibration_queries: 0,
+        ..BuildOptions::default()
+    };
+    let report = index::build_with_bar(out, embedder, &entries, &options, jobs)?;
+    if let Some((_, reason)) = report.failed.first() {
+        bail!(
+            "{} database photos cannot be read, the first: {reason}",
+            report.failed.len()
+        );
+    }
+    Ok(Index::open(out)?)
+}
+
+/// A query's ranking of the whole database, and what the whole query took.
+struct Asked<'a> {
+    query: &'a Row,
+    ranking: Vec<String>,
+    time: Duration,
+}
+
+fn ask<'a>(
+    truth: &'a GroundTruth,
+    embedder: &Embedder,
+    index: &Index,
+    jobs: Option<usize>,
+) -> Result<Vec<Asked<'a>>> {
+    let queries: Vec<&Row> = truth.of(Role::Query).collect();
+    let bar = progress::bar(queries.len(), "asking");
+    let limits = Limits::default();
+    let ask = |query: &&'a Row| -> Result<Asked<'a>> {
+        let start = Instant::now();
+        let descriptor = embed_file(embedder, &truth.folder.join(&query.path), &limits)?;
+        let all = index.info().items as usize;
+        let ranking = index.search(&IndexQuery::new(
+            descriptor.fingerprint,
+            &descriptor.values,
+            all,
+        ))?;
+        let time = start.elapsed();
+        bar.inc(1);
+        let ranking = ranking.hits.into_iter().map(|hit| hit.key).collect();
+        Ok(Asked {
+            query,
+            ranking,
+            time,
+        })
+    };
+    let asked = progress::with_jobs(jobs, || queries.par_iter().map(ask).collect())?;
+    bar.finish_and_clear();
+    asked
+}
+
+fn write_rankings(path: &Path, asked: &[Asked<'_>]) -> std::io::Result<()> {
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+    for one in asked {
+        writeln!(file, "{}\t{}", one.query.path, one.ranking.join("\t"))?;
+    }
+    file.flush()
+}
+
+fn report(
+    arguments: &Arguments,
+    truth: &GroundTruth,
+    index: &Index,
+    asked: &[Asked<'_>],
+) -> Result<ExitCode> {
+    let groups = truth.groups();
+    let junk: HashSet<&str> = truth.of(Role::Junk).map(|row| row.path.as_str()).collect();
+    let scores: Vec<Scores> = asked
+        .iter()
+        .filter_map(|one| {
+            let own = one.query.path.as_str();
+            let mut relevant = groups.get(one.query.group.as_str())?.clone();
+            relevant.remove(own);
+            let ranking = one.ranking.iter().map(String::as_str);
+            score(
+                ranking.filter(|photo| *photo != own && !junk.contains(photo)),
+                &relevant,
+            )
+        })
+        .collect();
+    let mean = mean(&scores);
+    let info = index.info();
+    let mut times: Vec<f64> = asked
+        .iter()
+        .map(|one| one.time.as_secs_f64() * 1e3)
+        .collect();
+    times.sort_by(f64::total_cmp);
+    let median = times[times.len() / 2];
+    let database = truth.of(Role::Database).count();
+    if arguments.json {
+        print_json(&json!({
+            "dir": arguments.folder,
+            "queries": scores.len(),
+            "database": database,
+            "map": mean.average_precision,
+            "recall@1": mean.recall_at_1,
+            "recall@5": mean.recall_at_5,
+            "recall@10": mean.recall_at_10,
+            "dim": info.dim,
+            "bytes_per_item": info.bytes_per_item,
+            "ms_per_query": median,
+            "fingerprint": info.fingerprint,
+        }))?;
+    } else {
+        print_line(format_args!(
+            "{}: {} queries, {database} database photos\n\
+             mAP {:.2} %   recall@1 {:.2} %   @5 {:.2} %   @10 {:.2} %\n\
+             {} components, {:.0} bytes an item, {median:.1} ms a query (median, decode included)",
+            arguments.folder.display(),
+            scores.len(),
+            100.0 * mean.average_precision,
+            100.0 * mean.recall_at_1,
+            100.0 * mean.recall_at_5,
+            100.0 * mean.recall_at_10,
+            info.dim,
+            info.bytes_per_item,
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,226 @@
+//! `pocketlens index`: build, info, verify.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use pocketlens::build::{BuildOptions, BuildReport, build_index};
+use pocketlens::embedder::Embedder;
+use pocketlens::index::Index;
+
+use super::{open_bundle, print_json, print_line, warn_about};
+use crate::{catalogue, progress};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Index a folder of photos or a catalogue (.csv, .jsonl with the columns image and key)
+    Build(Build),
+    /// Say what an index holds
+    Info(Inspect),
+    /// Check every checksum of an index
+    Verify(Inspect),
+}
+
+#[derive(Args)]
+pub(crate) struct Build {
+    /// Folder of photos, or a catalogue file
+    source: PathBuf,
+    /// The index directory to write; an index that stands there is replaced when the new is whole
+    #[arg(long)]
+    out: PathBuf,
+    /// The model bundle; the built-in one when absent
+    #[arg(long)]
+    bundle: Option<PathBuf>,
+    /// Threads; all cores when absent
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Photos of one sub-folder answer as one group (a landmark, a product line)
+    #[arg(long)]
+    group_by_folder: bool,
+    /// Leave the verdict uncalibrated: faster, and "match" is then a guess
+    #[arg(long)]
+    no_calibration: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Inspect {
+    /// The index directory
+    index: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(command: &Command) -> Result<ExitCode> {
+    match command {
+        Command::Build(arguments) => build(arguments),
+        Command::Info(arguments) => info(arguments),
+        Command::Verify(arguments) => verify(arguments),
+    }
+}
+
+fn build(arguments: &Build) -> Result<ExitCode> {
+    let embedder = Embedder::new(open_bundle(arguments.bundle.as_deref())?)?;
+    let catalogue = catalogue::read(&arguments.source, arguments.group_by_folder)?;
+    let mut options = BuildOptions::default();
+    if arguments.no_calibration {
+        options.calibration_queries = 0;
+    }
+    let start = Instant::now();
+    let mut report = build_with_bar(
+        &arguments.out,
+        &embedder,
+        &catalogue.entries,
+        &options,
+        arguments.jobs,
+    )?;
+    let seconds = start.elapsed().as_secs_f64();
+    report.failed.extend(catalogue.failed);
+    remember_pictures(&arguments.out, &catalogue.root);
+    warn_about(&report.failed);
+    if let Err(reason) = &report.calibrated {
+        eprintln!("verdicts are not calibrated: {reason}");
+    }
+    let index = Index::open(&arguments.out)?;
+    let rate = report.photos as f64 / seconds;
+    if arguments.json {
+        print_json(&serde_json::json!({
+            "index": arguments.out,
+            "items": index.info().items,
+            "photos": report.photos,
+            "failed": report.failed.iter().map(|(path, reason)| {
+                serde_json::json!({"path": path, "reason": reason})
+            }).collect::<Vec<_>>(),
+            "calibrated": report.calibrated.is_ok(),
+            "seconds": seconds,
+            "photos_per_second": rate,
+        }))?;
+    } else {
+        eprintln!(
+            "{}: {} items from {} photos in {seconds:.1} s ({rate:.1} photos/s){}",
+            arguments.out.display(),
+            index.info().items,
+            report.photos,
+            match report.failed.len() {
+                0 => String::new(),
+                failed => format!(", {failed} left out"),
+            }
+        );
+        eprintln!("next: pocketlens search {} PHOTO", arguments.out.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds with a progress bar; shared with the demo.
+pub(super) fn build_with_bar(
+    out: &Path,
+    embedder: &Embedder,
+    entries: &[pocketlens::build::Entry],
+    options: &BuildOptions,
+    jobs: Option<usize>,
+) -> Result<BuildReport> {
+    let bar = progress::bar(entries.len(), "indexing");
+    let report = progress::with_jobs(jobs, || {
+        build_index(out, embedder, entries, options, &|done| {
+            bar.inc(done as u64);
+            if bar.position() == entries.len() as u64 && options.calibration_queries > 0 {
+                bar.set_message("calibrating");
+            }
+        })
+    })?;
+    bar.finish_and_clear();
+    Ok(report?)
+}
+
+/// Where the pictures of an index lie: reports show them. A path relative to the index in a file
+/// beside the manifest; the index itself does without.
+const PICTURES: &str = "pictures.path";
+
+fn remember_pictures(index: &Path, root: &Path) {
+    // Reports without pictures are the worst that can happen here.
+    if let (Ok(index_at), Ok(root)) = (index.canonicalize(), root_of(root).canonicalize()) {
+        let shared = index_at
+            .iter()
+            .zip(root.iter())
+            .take_while(|(a, b)| a == b)
+            .count();
+        let up = index_at.iter().skip(shared).map(|_| "..");
+        let down = root
+            .iter()
+            .skip(shared)
+            .map(|part| part.to_str().unwrap_or(".."));
+        let relative: Vec<&str> = up.chain(down).collect();
+        let _ = std::fs::write(index.join(PICTURES), relative.join("/"));
+    }
+}
+
+fn root_of(root: &Path) -> &Path {
+    if root.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        root
+    }
+}
+
+/// The folder that was indexed, if it is known and still there.
+pub(super) fn pictures_of(index: &Path) -> Option<PathBuf> {
+    let relative = std::fs::read_to_string(index.join(PICTURES)).ok()?;
+    let folder = index.join(relative.trim());
+    folder.is_dir().then_some(folder)
+}
+
+fn info(arguments: &Inspect) -> Result<ExitCode> {
+    let index = Index::open(&arguments.index)?;
+    let info = index.info();
+    if arguments.json {
+        print_json(&info)?;
+    } else {
+        print_line(format_args!("items           {}", info.items))?;
+        print_line(format_args!("photos          {}", info.rows))?;
+        print_line(format_args!(
+            "descriptor      {} components, int8",
+            info.dim
+        ))?;
+        print_line(format_args!(
+            "size            {} bytes, {:.0} an item",
+            info.bytes, info.bytes_per_item
+        ))?;
+        print_line(format_args!("plan            {}", info.plan))?;
+        print_line(format_args!("segments        {}", info.segments))?;
+        print_line(format_args!("fingerprint     {}", info.fingerprint))?;
+        print_line(format_args!("format          {}", info.format))?;
+        let calibrated = if info.calibrated {
+            "calibrated"
+        } else {
+            "not calibrated"
+        };
+        print_line(format_args!("verdict         {calibrated}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verify(arguments: &Inspect) -> Result<ExitCode> {
+    let index = Index::open(&arguments.index)?;
+    index.verify()?;
+    let bundle = pocketlens::bundle::Bundle::open(index.bundle_path())?;
+    bundle.verify()?;
+    index.check_fingerprint(bundle.fingerprint())?;
+    let info = index.info();
+    if arguments.json {
+        print_json(
+            &serde_json::json!({"index": arguments.index, "sound": true, "bytes": info.bytes}),
+        )?;
+    } else {
+        print_line(format_args!(
+            "{}: sound, {} items",
+            arguments.index.display(),
+            info.items
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,258 @@
+//! `pocketlens search`: photos in, hits and verdicts out, as text, JSON or a contact sheet.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use pocketlens::bundle::Bundle;
+use pocketlens::image::{Limits, Region, read_photo};
+use pocketlens::index::Hit;
+use pocketlens::lens::{Answer, Lens, LensError, Query};
+use pocketlens::verdict::Verdict;
+use serde_json::{Value, json};
+
+use super::{milliseconds, print_json, print_line};
+use crate::commands::index::pictures_of;
+use crate::report::{HitCard, IndexSummary, QueryCard, Report, thumbnail};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The index directory
+    index: PathBuf,
+    /// Photos to ask with: JPEG, PNG or WebP
+    #[arg(required = true)]
+    photos: Vec<PathBuf>,
+    /// Hits wanted
+    #[arg(short, default_value_t = 10)]
+    k: usize,
+    /// Where to look, x,y,width,height: whole numbers are pixels of the upright photo, numbers with
+    /// a decimal point are fractions of it
+    #[arg(long)]
+    roi: Option<Region>,
+    /// Ask in all four quarter turns and keep the best
+    #[arg(long)]
+    rotations: bool,
+    /// A bundle from elsewhere; refused when it is not the one that made the index
+    #[arg(long)]
+    bundle: Option<PathBuf>,
+    /// Print one JSON object a photo
+    #[arg(long)]
+    json: bool,
+    /// Write a contact sheet: queries, hits, scores, timings
+    #[arg(long)]
+    html: Option<PathBuf>,
+    /// Folder of the indexed pictures, for the contact sheet; where the index was built when absent
+    #[arg(long)]
+    pictures: Option<PathBuf>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let lens = match &arguments.bundle {
+        None => Lens::open(&arguments.index)?,
+        Some(bundle) => Lens::with_bundle(&arguments.index, Bundle::open(bundle)?)?,
+    };
+    let query = Query {
+        k: arguments.k,
+        region: arguments.roi.clone(),
+        rotations: arguments.rotations,
+    };
+    let pictures = arguments
+        .pictures
+        .clone()
+        .or_else(|| pictures_of(&arguments.index));
+    let mut cards = Vec::new();
+    let mut refused = false;
+    for photo in &arguments.photos {
+        let answer = lens.search_file(photo, &query);
+        let named = answer.as_ref().map_err(|error| named(photo, error));
+        match &named {
+            Ok(answer) if arguments.json => print_json(&answer_json(photo, answer))?,
+            Ok(answer) => print_answer(photo, answer)?,
+            Err(reason) => {
+                refused = true;
+                if arguments.json {
+                    print_json(&json!({"query": photo, "error": reason}))?;
+                }
+                eprintln!("refused {reason}");
+            }
+        }
+        if arguments.html.is_some() {
+            cards.push(card(photo, named, pictures.as_deref()));
+        }
+    }
+    if let Some(path) = &arguments.html {
+        if pictures.is_none() {
+            eprintln!("the indexed pictures are not known here; --pictures DIR shows them");
+        }
+        let report = Report {
+            title: "Search results".to_owned(),
+            subtitle: arguments.index.display().to_string(),
+            index: summary(&lens),
+            summary: Vec::new(),
+            queries: cards,
+        };
+        write_report(path, &report)?;
+        eprintln!("open {}", path.display());
+    }
+    Ok(if refused {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// Errors of the bytes do not name the file: the reader of a list of photos needs it.
+fn named(photo: &Path, error: &LensError) -> String {
+    let (photo, reason) = (photo.display().to_string(), error.to_string());
+    if reason.contains(&photo) {
+        reason
+    } else {
+        format!("{photo}: {reason}")
+    }
+}
+
+pub(super) fn write_report(path: &Path, report: &Report) -> Result<()> {
+    std::fs::write(path, report.render()).with_context(|| path.display().to_string())
+}
+
+pub(super) fn summary(lens: &Lens) -> IndexSummary {
+    let info = lens.index().info();
+    IndexSummary {
+        items: info.items,
+        dim: info.dim,
+        bytes: info.bytes,
+        fingerprint: info.fingerprint.to_string(),
+        bundle: lens.embedder().bundle().card().name.clone(),
+    }
+}
+
+pub(super) fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Match => "match",
+        Verdict::Unsure => "unsure",
+        Verdict::NoMatch => "no_match",
+    }
+}
+
+fn timings(answer: &Answer) -> Vec<(&'static str, f64)> {
+    let times = &answer.times;
+    let stages = [
+        ("decode", times.decode),
+        ("resize", times.resize),
+        ("backbone", times.backbone),
+        ("describe", times.describe),
+        ("search", times.search),
+        ("total", times.total),
+    ];
+    stages
+        .map(|(stage, time)| (stage, milliseconds(time)))
+        .to_vec()
+}
+
+fn answer_json(photo: &Path, answer: &Answer) -> Value {
+    let ms: serde_json::Map<String, Value> = timings(answer)
+        .into_iter()
+        .map(|(stage, ms)| (stage.to_owned(), ms.into()))
+        .collect();
+    let hits = answer.hits.iter().map(|hit| {
+        json!({"key": hit.key, "score": hit.score, "group": hit.group, "payload": hit.payload})
+    });
+    json!({
+        "query": photo,
+        "verdict": word(answer.verdict),
+        "confidence": answer.confidence,
+        "source": answer.source,
+        "hits": hits.collect::<Vec<_>>(),
+        "ms": ms,
+    })
+}
+
+fn print_answer(photo: &Path, answer: &Answer) -> Result<()> {
+    let verdict = word(answer.verdict).replace('_', " ");
+    let confidence = 100.0 * answer.confidence;
+    let total = milliseconds(answer.times.total);
+    print_line(format_args!(
+        "{}: {verdict}, {confidence:.0} % sure, {total:.0} ms",
+        photo.display()
+    ))?;
+    for hit in &answer.hits {
+        let group = if hit.group == hit.key {
+            String::new()
+        } else {
+            format!("  ({})", hit.group)
+        };
+        print_line(format_args!("  {:.3}  {}{group}", hit.score, hit.key))?;
+    }
+    Ok(())
+}
+
+/// A photo's row in the contact sheet.
+pub(super) fn card(
+    photo: &Path,
+    answer: Result<&Answer, String>,
+    pictures: Option<&Path>,
+) -> QueryCard {
+    let name = photo
+        .file_name()
+        .unwrap_or(photo.as_os_str())
+        .to_string_lossy()
+        .into_owned();
+    let picture = |path: &Path| {
+        read_photo(path, &Limits::default())
+            .ok()
+            .map(|pixels| thumbnail(&pixels))
+    };
+    let mut card = QueryCard {
+        name,
+        thumbnail: picture(photo),
+        ..QueryCard::default()
+    };
+    match answer {
+        Ok(answer) => {
+            card.verdict = word(answer.verdict);
+            card.confidence = answer.confidence;
+            card.timings_ms = timings(answer);
+            let hits = answer
+                .hits
+                .iter()
+                .map(|hit| hit_card(hit, pictures, &picture));
+            card.hits = hits.collect();
+        }
+        Err(reason) => card.error = Some(reason),
+    }
+    card
+}
+
+fn hit_card(
+    hit: &Hit,
+    pictures: Option<&Path>,
+    picture: &dyn Fn(&Path) -> Option<Vec<u8>>,
+) -> HitCard {
+    // A folder's key is the picture; a table's row names it.
+    let image = hit
+        .payload
+        .get("image")
+        .and_then(Value::as_str)
+        .unwrap_or(&hit.key);
+    let text = |name: &str| hit.payload.get(name).and_then(Value::as_str);
+    let lines = hit.payload.as_object().into_iter().flatten();
+    HitCard {
+        key: hit.key.clone(),
+        title: text("title")
+            .or(text("name"))
+            .unwrap_or(&hit.key)
+            .to_owned(),
+        group: hit.group.clone(),
+        score: hit.score,
+        thumbnail: pictures.and_then(|folder| picture(&folder.join(image))),
+        payload: lines
+            .filter(|(name, _)| !matches!(name.as_str(), "image" | "title" | "name"))
+            .map(|(name, value)| match value {
+                Value::String(text) => (name.clone(), text.clone()),
+                other => (name.clone(), other.to_string()),
+            })
+            .collect(),
+        correct: None,
+    }
+}

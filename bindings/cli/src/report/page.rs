@@ -1,0 +1,105 @@
+//! The page's structure; its looks are in `style.css`.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::{HitCard, QueryCard, Report, data_url};
+
+const STYLE: &str = include_str!("style.css");
+
+pub(super) fn page(report: &Report) -> Markup {
+    let index = &report.index;
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (report.title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { (report.title) }
+                    p { (report.subtitle) }
+                    dl.tiles {
+                        @for (label, value) in &report.summary {
+                            div { dt { (label) } dd { (value) } }
+                        }
+                        div { dt { "items" } dd { (index.items) } }
+                        div { dt { "descriptor" } dd { (index.dim) " × int8" } }
+                        div { dt { "index" } dd { (index.bytes.div_ceil(1024)) " KiB" } }
+                    }
+                    p.model { "bundle " (index.bundle) ", fingerprint " code { (index.fingerprint) } }
+                }
+                main { @for query in &report.queries { (query_card(query)) } }
+            }
+        }
+    }
+}
+
+fn query_card(query: &QueryCard) -> Markup {
+    html! {
+        article {
+            section.query {
+                @match &query.thumbnail {
+                    Some(jpeg) => img src=(data_url(jpeg)) alt={ "query " (query.name) };,
+                    None => div.blank { "no picture" },
+                }
+                h2 { (query.name) }
+                @match &query.error {
+                    Some(reason) => p.error { (reason) },
+                    None => (verdict(query)),
+                }
+            }
+            @if query.error.is_none() {
+                ol.hits { @for hit in &query.hits { (hit_card(hit)) } }
+                p.times {
+                    @for (stage, ms) in &query.timings_ms {
+                        span { (stage) " " b { (format!("{ms:.1}")) " ms" } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn verdict(query: &QueryCard) -> Markup {
+    let (icon, word) = match query.verdict {
+        "match" => ("✓", "match"),
+        "no_match" => ("✕", "no match"),
+        _ => ("?", "unsure"),
+    };
+    html! {
+        p {
+            span.badge.(query.verdict) { (icon) " " (word) }
+            " " (format!("{:.0} %", 100.0 * query.confidence)) " sure"
+        }
+        @if let Some(truth) = &query.truth {
+            p.truth {
+                @if truth.right { b.right { "✓ right" } } @else { b.wrong { "✕ wrong" } }
+                @match &truth.expected {
+                    Some(key) => { ", it is " code { (key) } },
+                    None => ", it is not in the index",
+                }
+            }
+        }
+    }
+}
+
+fn hit_card(hit: &HitCard) -> Markup {
+    let width = format!("width:{:.0}%", 100.0 * hit.score.clamp(0.0, 1.0));
+    html! {
+        li.correct[hit.correct == Some(true)] {
+            @match &hit.thumbnail {
+                Some(jpeg) => img src=(data_url(jpeg)) alt=(hit.title) loading="lazy";,
+                None => div.blank { "no picture" },
+            }
+            h3 { (hit.title) @if hit.correct == Some(true) { " ✓" } }
+            div.bar aria-hidden="true" { div style=(width) {} }
+            p.score { (format!("{:.3}", hit.score)) }
+            @if hit.title != hit.key { p.detail { (hit.key) } }
+            @if hit.group != hit.key { p.detail { "group " (hit.group) } }
+            @for (name, value) in &hit.payload { p.detail { (name) ": " (value) } }
+        }
+    }
+}

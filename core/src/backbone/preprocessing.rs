@@ -1,0 +1,44 @@
+//! From 8-bit pixels to the numbers that a network was trained on.
+
+use serde::{Deserialize, Serialize};
+
+use crate::image::{Pixels, Sizing};
+
+/// Size and value range of the network's input; part of the fingerprint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preprocessing {
+    /// The input's sides: longest side and the multiple that both are rounded to.
+    pub sizing: Sizing,
+    /// Subtracted from red, green and blue, on the scale 0..=255.
+    pub mean: [f32; 3],
+    /// Multiplied after the mean was subtracted.
+    pub scale: [f32; 3],
+}
+
+impl Preprocessing {
+    /// `H×W×3` bytes to `3×H×W` floats: `(byte - mean) · scale`.
+    pub fn planes(&self, pixels: &Pixels) -> Vec<f32> {
+        let locations = pixels.data().len() / 3;
+        let mut planes = vec![0.0; 3 * locations];
+        for (channel, plane) in planes.chunks_exact_mut(locations).enumerate() {
+            let (mean, scale) = (self.mean[channel], self.scale[channel]);
+            let bytes = pixels.data().iter().skip(channel).step_by(3);
+            for (value, &byte) in plane.iter_mut().zip(bytes) {
+                *value = (f32::from(byte) - mean) * scale;
+            }
+        }
+        planes
+    }
+}
+
+/// Longest side 320, multiples of 32, values in -1..=1: what MobileNets are trained on.
+impl Default for Preprocessing {
+    fn default() -> Self {
+        Self {
+            sizing: Sizing::default(),
+            mean: [127.5; 3],
+            scale: [1.0 / 127.5; 3],
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Catalogue to index: photos are decoded and described on every core, written in order, and the
+//! verdict is calibrated on simulated captures of the catalogue itself.
+//!
+//! A photo that cannot be read is reported by name and the rest is indexed.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde_json::Value;
+
+use crate::backbone::BackboneError;
+use crate::descriptor::Descriptor;
+use crate::embedder::{EmbedError, Embedder};
+use crate::image::{self, ImageError, Limits};
+use crate::index::{Index, IndexError, IndexQuery, IndexWriter, ItemPhoto};
+use crate::simulate::{CaptureSimulator, Settings};
+use crate::verdict::{Calibration, Observation, VerdictError};
+
+/// Photos in flight at a time; bounds memory, since a decoded photo takes up to 150 MB.
+const BATCH: usize = 64;
+
+/// A photo of a catalogue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The photo's file: JPEG, PNG or WebP.
+    pub image: PathBuf,
+    /// The item's name. Entries with one key are photos of one item.
+    pub key: String,
+    /// Items that answer as one; the item alone when absent.
+    pub group: Option<String>,
+    /// What the hit carries back to the app.
+    pub payload: Value,
+}
+
+/// How an index is built.
+#[derive(Clone, Debug)]
+pub struct BuildOptions {
+    /// What a photo may cost.
+    pub limits: Limits,
+    /// Simulated captures that the verdict is calibrated on, half in the catalogue and half not; 0
+    /// leaves the verdict at its prior.
+    pub calibration_queries: usize,
+    /// Seed of the capture simulator.
+    pub seed: u64,
+}
+
+impl Default for BuildOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            calibration_queries: 240,
+            seed: 1,
+        }
+    }
+}
+
+/// What was built.
+#[derive(Debug)]
+pub struct BuildReport {
+    /// Photos in the index.
+    pub photos: usize,
+    /// Photos that were left out, with the reason.
+    pub failed: Vec<(PathBuf, String)>,
+    /// Whether the verdict is calibrated, or why it is not.
+    pub calibrated: Result<Calibration, VerdictError>,
+}
+
+/// Why no index was built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The index cannot be written, or the catalogue contradicts itself.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The network does not run.
+    #[error(transparent)]
+    Backbone(#[from] BackboneError),
+    /// The bundle's parts do not belong together.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// Nothing is left to index.
+    #[error("none of the {count} photos could be read; the first: {first}")]
+    NoPhotos {
+        /// Photos tried.
+        count: usize,
+        /// What was wrong with the first.
+        first: String,
+    },
+}
+
+/// Describes one photo file.
+///
+/// # Errors
+/// [`EmbedError`], with the file's name where the file is at fault.
+pub fn embed_file(
+    embedder: &Embedder,
+    photo: &Path,
+    limits: &Limits,
+) -> Result<Descriptor, EmbedError> {
+    let pixels = image::read_photo(photo, limits)?;
+    Ok(embedder.embed(&pixels, None)?.descriptor)
+}
+
+/// Builds the index directory `out` from `entries`. `progress` is told the photos done; an index
+/// that stands there already is replaced when the new one is whole.
+///
+/// # Errors
+/// [`BuildError`]; single photos that fail are listed in the report instead.
+pub fn build_index(
+    out: &Path,
+    embedder: &Embedder,
+    entries: &[Entry],
+    options: &BuildOptions,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<BuildReport, BuildError> {
+    let bundle = embedder.bundle();
+    let mut writer = IndexWriter::create(out, bundle.bytes(), bundle.fingerprint(), bundle.dim())?;
+    let mut failed = Vec::new();
+    let mut indexed = Vec::new();
+    for batch in entries.chunks(BATCH) {
+        let described: Vec<_> = batch
+            .par_iter()
+            .map(|entry| {
+                let descriptor = embed_file(embedder, &entry.image, &options.limits);
+                progress(1);
+                descriptor
+            })
+            .collect();
+        for (entry, descriptor) in batch.iter().zip(described) {
+            match descriptor {
+                Ok(descriptor) => {
+                    writer.push(&ItemPhoto {
+                        key: &entry.key,
+                        group: entry.group.as_deref(),
+                        payload: &entry.payload,
+                        vector: &descriptor.values,
+                    })?;
+                    indexed.push(entry);
+                }
+                Err(error @ EmbedError::Image(_)) => {
+                    failed.push((entry.image.clone(), error.to_string()));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    if indexed.is_empty() {
+        let first = failed
+            .first()
+            .map(|(_, reason)| reason.clone())
+            .unwrap_or_default();
+        return Err(BuildError::NoPhotos {
+            count: entries.len(),
+            first,
+        });
+    }
+    let mut calibrated = None;
+    writer.finish_with(|index| -> Result<Option<Calibration>, BuildError> {
+        let fitted = Calibration::fit(&observe(index, embedder, &indexed, options)?);
+        let calibration = fitted.as_ref().ok().cloned();
+        calibrated = Some(fitted);
+        Ok(calibration)
+    })?;
+    let calibrated = calibrated.expect("asked for before the index is published");
+    Ok(BuildReport {
+        photos: indexed.len(),
+        failed,
+        calibrated,
+    })
+}
+
+/// Simulated captures of catalogue photos, each asked twice: of the whole index (right when its own
+/// group comes first) and of the index without its group (then every answer is wrong).
+fn observe(
+    index: &Index,
+    embedder: &Embedder,
+    entries: &[&Entry],
+    options: &BuildOptions,
+) -> Result<Vec<Observation>, BuildError> {
+    let simulator = CaptureSimulator::new(Settings::capture());
+    let captures = options.calibration_queries / 2;
+    let observed: Vec<Result<Vec<Observation>, BuildError>> = (0..captures)
+        .into_par_iter()
+        .map(|capture| {
+            // Spread evenly over the catalogue; a generator a capture, so that the order in which
+            // threads finish does not matter.
+            let entry = entries[capture * entries.len() / captures];
+            let mut rng = fastrand::Rng::with_seed(options.seed.wrapping_add(capture as u64));
+            let backdrop = &entries[rng.usize(..entries.len())].image;
+            let read = |path: &Path| image::read_photo(path, &options.limits);
+            let Ok(photo) = read(&entry.image) else {
+                return Ok(Vec::new());
+            };
+            let view = simulator.view(&photo, read(backdrop).ok().as_ref(), &mut rng);
+            let descriptor = embedder.embed(&view, None)?.descriptor;
+            let group = entry.group.as_deref().unwrap_or(&entry.key);
+            let asked = IndexQuery::new(descriptor.fingerprint, &descriptor.values, 1);
+            let inside = index.search(&asked)?;
+            let outside = index.search(&IndexQuery {
+                excluding_group: Some(group),
+                ..asked
+            })?;
+            let observations = [(inside, true), (outside, false)].into_iter();
+            Ok(observations
+                .filter_map(|(ranking, known)| {
+                    let best = ranking.hits.first()?;
+                    let correct = known && best.group == group;
+                    let (score, margin) = ranking.score_and_margin()?;
+                    Some(Observation {
+                        score,
+                        margin,
+                        correct,
+                    })
+                })
+                .collect())
+        })
+        .collect();
+    let mut observations = Vec::new();
+    for result in observed {
+        observations.extend(result?);
+    }
+    Ok(observations)
+}
+
+impl From<ImageError> for BuildError {
+    fn from(error: ImageError) -> Self {
+        Self::Embed(error.into())
+    }
+}

@@ -1,0 +1,375 @@
+//! The model bundle: one mapped file that holds everything that decides a descriptor (backbone,
+//! preprocessing, recipe, whitening) and the card that says where it comes from.
+//!
+//! Sections (see `container`): `spec` preprocessing and recipe as JSON, `onnx` the network, `whit`
+//! the whitenings, `card` name, licence and notes. The fingerprint covers the first three.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backbone::Preprocessing;
+use crate::container::{Container, ContainerError, ContainerWriter, Kind, Tag};
+use crate::descriptor::{Recipe, RecipeError, Whitening};
+use crate::fingerprint::Fingerprint;
+
+const SPEC: Tag = Tag(*b"spec");
+const CARD: Tag = Tag(*b"card");
+const ONNX: Tag = Tag(*b"onnx");
+const WHITENINGS: Tag = Tag(*b"whit");
+
+/// Changes when the code computes other descriptors from the same bundle.
+const PIPELINE: &[u8] = b"pocketlens descriptor pipeline 1";
+
+/// What decides a descriptor, besides the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// Pixels to the network's input.
+    pub preprocessing: Preprocessing,
+    /// Maps to the descriptor.
+    pub recipe: Recipe,
+}
+
+/// What people should know of a bundle; not part of the fingerprint.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// Short name, such as `default`.
+    pub name: String,
+    /// What the backbone is.
+    pub backbone: String,
+    /// Licence of the weights.
+    pub licence: String,
+    /// Where weights and training data come from.
+    #[serde(default)]
+    pub notes: String,
+}
+
+/// Why a bundle was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// The file is no sound container.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// The container is sound but holds no usable bundle.
+    #[error("{file}: section {section}: {reason}; fetch or make the bundle again")]
+    Content {
+        /// The bundle's file.
+        file: String,
+        /// The section at fault.
+        section: &'static str,
+        /// What was expected and found.
+        reason: String,
+    },
+    /// The recipe is out of range.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// Whitenings and recipe do not fit each other.
+    #[error("whitening {part}: {reason}")]
+    Whitening {
+        /// The recipe's part.
+        part: usize,
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+/// An open bundle. Cloning is cheap: the file stays mapped once.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    container: Arc<Container>,
+    file: String,
+    spec: Spec,
+    card: Card,
+    whitenings: Vec<Whitening>,
+}
+
+impl Bundle {
+    /// The default bundle, which is part of the library.
+    ///
+    /// # Errors
+    /// None in a released library; the types leave room for a damaged binary.
+    #[cfg(feature = "embedded")]
+    pub fn embedded() -> Result<Self, BundleError> {
+        const DEFAULT: &[u8] = include_bytes!("../../models/default.lens");
+        let file = "(embedded bundle)";
+        Self::read(
+            Container::from_static(DEFAULT, Kind::Bundle)?,
+            file.to_owned(),
+        )
+    }
+
+    /// Maps a `.lens` file. Structure is checked here; checksums by [`Bundle::verify`].
+    ///
+    /// # Errors
+    /// [`BundleError`] names the file and what is wrong with it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, BundleError> {
+        let path = path.as_ref();
+        Self::read(
+            Container::open(path, Kind::Bundle)?,
+            path.display().to_string(),
+        )
+    }
+
+    fn read(container: Container, file: String) -> Result<Self, BundleError> {
+        let content = |section, reason: String| BundleError::Content {
+            file: file.clone(),
+            section,
+            reason,
+        };
+        let section = |tag, name| {
+            container
+                .section(tag)
+                .ok_or_else(|| content(name, "is missing".to_owned()))
+        };
+        let spec: Spec = serde_json::from_slice(section(SPEC, "spec")?)
+            .map_err(|error| content("spec", error.to_string()))?;
+        spec.recipe.check()?;
+        let card: Card = serde_json::from_slice(section(CARD, "card")?)
+            .map_err(|error| content("card", error.to_string()))?;
+        section(ONNX, "onnx")?;
+        let whitenings = whitenings_from_bytes(section(WHITENINGS, "whit")?)
+            .ok_or_else(|| content("whit", "lengths do not fit the section".to_owned()))?;
+        check_whitenings(&spec.recipe, &whitenings)?;
+        Ok(Self {
+            container: Arc::new(container),
+            file,
+            spec,
+            card,
+            whitenings,
+        })
+    }
+
+    /// Checks every checksum, and that the fingerprint is that of the content.
+    ///
+    /// # Errors
+    /// [`BundleError`] names the damaged section.
+    pub fn verify(&self) -> Result<(), BundleError> {
+        self.container.verify()?;
+        let whitenings = self.container.section(WHITENINGS).unwrap_or_default();
+        let found = fingerprint_of(&self.spec, self.onnx(), whitenings);
+        if found != self.fingerprint() {
+            return Err(BundleError::Content {
+                file: self.file.clone(),
+                section: "header",
+                reason: format!(
+                    "fingerprint {} expected from the content, found {}",
+                    found,
+                    self.fingerprint()
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    /// Hash of everything that decides a descriptor.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.container.fingerprint()
+    }
+
+    /// Preprocessing and recipe.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Name, licence, notes.
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// The network.
+    pub fn onnx(&self) -> &[u8] {
+        self.container.section(ONNX).unwrap_or_default()
+    }
+
+    /// One a part of the recipe, or none when the recipe was not fitted.
+    pub fn whitenings(&self) -> &[Whitening] {
+        &self.whitenings
+    }
+
+    /// Components of a descriptor: the recipe's when fitted.
+    pub fn dim(&self) -> usize {
+        self.spec.recipe.dim()
+    }
+
+    /// The whole file.
+    pub fn bytes(&self) -> &[u8] {
+        self.container.bytes()
+    }
+}
+
+/// Writes a bundle. The same parts give the same bytes.
+///
+/// # Errors
+/// [`BundleError`] when the parts do not fit each other or the file cannot be written.
+pub fn write(
+    path: impl Into<PathBuf>,
+    spec: &Spec,
+    card: &Card,
+    onnx: &[u8],
+    whitenings: &[Whitening],
+) -> Result<Fingerprint, BundleError> {
+    spec.recipe.check()?;
+    check_whitenings(&spec.recipe, whitenings)?;
+    let whitenings = whitenings_to_bytes(whitenings);
+    let fingerprint = fingerprint_of(spec, onnx, &whitenings);
+    let mut writer = ContainerWriter::new(Kind::Bundle, fingerprint);
+    writer.section(SPEC, json(spec));
+    writer.section(CARD, json(card));
+    writer.section(ONNX, onnx.to_vec());
+    writer.section(WHITENINGS, whitenings);
+    writer.write(&path.into())?;
+    Ok(fingerprint)
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec_pretty(value).expect("plain data serialises")
+}
+
+/// The recipe's name and the way in which it was fitted do not decide a descriptor.
+fn fingerprint_of(spec: &Spec, onnx: &[u8], whitenings: &[u8]) -> Fingerprint {
+    let mut spec = spec.clone();
+    spec.recipe.name.clear();
+    spec.recipe
+        .parts
+        .iter_mut()
+        .for_each(|part| part.whitening = Default::default());
+    Fingerprint::of_parts([PIPELINE, &json(&spec), onnx, whitenings])
+}
+
+fn check_whitenings(recipe: &Recipe, whitenings: &[Whitening]) -> Result<(), BundleError> {
+    if whitenings.len() != recipe.parts.len() {
+        let reason = format!(
+            "the recipe has {} parts, found {}",
+            recipe.parts.len(),
+            whitenings.len()
+        );
+        return Err(BundleError::Whitening {
+            part: whitenings.len(),
+            reason,
+        });
+    }
+    for (part, (whitening, expected)) in whitenings.iter().zip(&recipe.parts).enumerate() {
+        if whitening.dim() != expected.dim {
+            let reason = format!("dim {} expected, found {}", expected.dim, whitening.dim());
+            return Err(BundleError::Whitening { part, reason });
+        }
+    }
+    Ok(())
+}
+
+/// A whitening: channels and dim as u32, the mean, the projection; all little-endian.
+fn whitenings_to_bytes(whitenings: &[Whitening]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for whitening in whitenings {
+        bytes.extend((whitening.channels() as u32).to_le_bytes());
+        bytes.extend((whitening.dim() as u32).to_le_bytes());
+        let values = whitening.mean().iter().chain(whitening.projection());
+        values.for_each(|value| bytes.extend(value.to_le_bytes()));
+    }
+    bytes
+}
+
+fn whitenings_from_bytes(mut bytes: &[u8]) -> Option<Vec<Whitening>> {
+    let mut whitenings = Vec::new();
+    while !bytes.is_empty() {
+        let (header, rest) = bytes.split_first_chunk::<8>()?;
+        let channels = u32::from_le_bytes(header[..4].try_into().ok()?) as usize;
+        let dim = u32::from_le_bytes(header[4..].try_into().ok()?) as usize;
+        let values = channels.checked_mul(dim.checked_add(1)?)?;
+        // Split before anything is allocated: a hostile length fails here.
+        let (block, rest) = rest.split_at_checked(values.checked_mul(4)?)?;
+        let (block, _) = block.as_chunks::<4>();
+        let (mean, projection) = block.split_at_checked(channels)?;
+        let floats = |block: &[[u8; 4]]| block.iter().copied().map(f32::from_le_bytes).collect();
+        whitenings.push(Whitening::new(floats(mean), floats(projection))?);
+        bytes = rest;
+    }
+    Some(whitenings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::descriptor::{Part, Pool};
+
+    fn parts() -> (Spec, Card, Vec<Whitening>) {
+        let recipe = Recipe {
+            name: "tiny".into(),
+            parts: vec![Part::new("t", Pool::Average, 1)],
+        };
+        let spec = Spec {
+            preprocessing: Preprocessing::default(),
+            recipe,
+        };
+        let card = Card {
+            name: "tiny".into(),
+            licence: "MIT".into(),
+            ..Card::default()
+        };
+        (
+            spec,
+            card,
+            vec![Whitening::new(vec![0.5, 0.25], vec![1.0, -2.0]).unwrap()],
+        )
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tiny.lens");
+        let (spec, card, whitenings) = parts();
+        let fingerprint = write(&path, &spec, &card, b"onnx", &whitenings).unwrap();
+        let bundle = Bundle::open(&path).unwrap();
+        bundle.verify().unwrap();
+        assert_eq!(bundle.fingerprint(), fingerprint);
+        assert_eq!((bundle.spec(), bundle.card()), (&spec, &card));
+        assert_eq!(
+            (bundle.whitenings(), bundle.onnx()),
+            (&whitenings[..], &b"onnx"[..])
+        );
+    }
+
+    #[test]
+    fn the_fingerprint_follows_what_decides_a_descriptor_and_nothing_else() {
+        let (spec, _, whitenings) = parts();
+        let bytes = whitenings_to_bytes(&whitenings);
+        let fingerprint = fingerprint_of(&spec, b"onnx", &bytes);
+        let mut renamed = spec.clone();
+        renamed.recipe.name = "other".into();
+        assert_eq!(fingerprint_of(&renamed, b"onnx", &bytes), fingerprint);
+        let mut weighted = spec.clone();
+        weighted.recipe.parts[0].weight = 2.0;
+        assert_ne!(fingerprint_of(&weighted, b"onnx", &bytes), fingerprint);
+        assert_ne!(fingerprint_of(&spec, b"onny", &bytes), fingerprint);
+        assert_ne!(fingerprint_of(&spec, b"onnx", &bytes[1..]), fingerprint);
+    }
+
+    #[test]
+    fn whitenings_of_another_recipe_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut spec, card, whitenings) = parts();
+        spec.recipe.parts[0].dim = 2;
+        let refused = write(
+            folder.path().join("x.lens"),
+            &spec,
+            &card,
+            b"onnx",
+            &whitenings,
+        );
+        assert!(matches!(
+            refused,
+            Err(BundleError::Whitening { part: 0, .. })
+        ));
+    }
+
+    #[test]
+    fn hostile_whitening_lengths_are_refused_before_allocation() {
+        let mut bytes = whitenings_to_bytes(&parts().2);
+        bytes[..8].copy_from_slice(&[0xff; 8]);
+        assert!(whitenings_from_bytes(&bytes).is_none());
+        assert!(whitenings_from_bytes(&bytes[..5]).is_none());
+    }
+}

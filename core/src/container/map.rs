@@ -1,0 +1,35 @@
+//! A read-only memory map of a whole file, and the view of mapped bytes as signed ones. The only
+//! unsafe code outside of kernels and the foreign interface.
+
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use memmap2::Mmap;
+
+/// A mapped file. The mapping outlives the name: replacing or deleting the file leaves it intact.
+pub(super) struct Map(Mmap);
+
+impl Map {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        // SAFETY: a mapped file must not change under the mapping. This library never truncates or
+        // overwrites a container: a new version is a new file that takes the name by rename
+        // (`atomic.rs`), and the old content lives on until it is unmapped.
+        let map = unsafe { Mmap::map(&file)? };
+        Ok(Self(map))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The same bytes as signed integers.
+pub(crate) fn as_i8(bytes: &[u8]) -> &[i8] {
+    // SAFETY: `u8` and `i8` have the same size and alignment, and every bit pattern is valid for
+    // both; the lifetime and the length are those of the argument.
+    unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }
+}

@@ -1,0 +1,122 @@
+//! Pixels to descriptor in one call: a bundle made ready to run.
+
+use std::time::{Duration, Instant};
+
+use crate::backbone::{Backbone, BackboneError};
+use crate::bundle::Bundle;
+use crate::descriptor::{Descriptor, describe};
+use crate::image::{self, ImageError, Pixels, Region};
+
+/// A bundle whose network is loaded. Shared between threads by reference.
+pub struct Embedder {
+    bundle: Bundle,
+    backbone: Backbone,
+}
+
+/// A descriptor and what it cost.
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    /// The unit vector.
+    pub descriptor: Descriptor,
+    /// Crop and resize.
+    pub resize: Duration,
+    /// The network.
+    pub backbone: Duration,
+    /// Pooling, whitening, fusion.
+    pub describe: Duration,
+}
+
+/// Why a photo got no descriptor.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmbedError {
+    /// The photo or the region of interest.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The network.
+    #[error(transparent)]
+    Backbone(#[from] BackboneError),
+    /// A tap has another number of channels than its whitening takes.
+    #[error(
+        "tap {tap:?} has {found} channels, its whitening takes {expected}; the bundle's network and recipe do not belong together"
+    )]
+    Channels {
+        /// The tap.
+        tap: String,
+        /// Channels that the whitening takes.
+        expected: usize,
+        /// Channels that the network gave.
+        found: usize,
+    },
+}
+
+impl Embedder {
+    /// Loads a bundle's network.
+    ///
+    /// # Errors
+    /// [`BackboneError`] when the network cannot be read or lacks a tap of the recipe.
+    pub fn new(bundle: Bundle) -> Result<Self, BackboneError> {
+        let spec = bundle.spec();
+        let taps = spec.recipe.taps();
+        let backbone = Backbone::from_onnx(bundle.onnx(), spec.preprocessing.clone(), &taps)?;
+        Ok(Self { bundle, backbone })
+    }
+
+    /// The bundle that was loaded.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// Crops to the region, resizes, runs the network and describes its maps.
+    ///
+    /// # Errors
+    /// [`EmbedError`]: a region outside of the photo, or a network that does not run.
+    pub fn embed(&self, pixels: &Pixels, region: Option<&Region>) -> Result<Embedding, EmbedError> {
+        let start = Instant::now();
+        let input = self.input(pixels, region)?;
+        let resize = start.elapsed();
+        Ok(Embedding {
+            resize,
+            ..self.embed_input(&input)?
+        })
+    }
+
+    /// Crops to the region and resizes to what the network takes.
+    ///
+    /// # Errors
+    /// [`ImageError::Parameter`] for a region outside of the photo.
+    pub fn input(&self, pixels: &Pixels, region: Option<&Region>) -> Result<Pixels, ImageError> {
+        image::fit(pixels, region, &self.bundle.spec().preprocessing.sizing)
+    }
+
+    /// Runs the network on an input of its own size and describes the maps.
+    ///
+    /// # Errors
+    /// [`EmbedError`] when the network does not run or its taps are not those of the recipe.
+    pub fn embed_input(&self, input: &Pixels) -> Result<Embedding, EmbedError> {
+        let recipe = &self.bundle.spec().recipe;
+        let whitenings = self.bundle.whitenings();
+        let start = Instant::now();
+        let maps = self.backbone.run(input)?;
+        let mapped = Instant::now();
+        for ((part, map), whitening) in recipe.parts.iter().zip(&maps).zip(whitenings) {
+            if map.channels() != whitening.channels() {
+                return Err(EmbedError::Channels {
+                    tap: part.tap.clone(),
+                    expected: whitening.channels(),
+                    found: map.channels(),
+                });
+            }
+        }
+        let values = describe(recipe, &maps, whitenings);
+        Ok(Embedding {
+            descriptor: Descriptor {
+                fingerprint: self.bundle.fingerprint(),
+                values,
+            },
+            resize: Duration::ZERO,
+            backbone: mapped - start,
+            describe: mapped.elapsed(),
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! What can go wrong with an index, whose fault it is, and what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::container::ContainerError;
+use crate::fingerprint::Fingerprint;
+
+/// Why an index cannot be built, opened, trusted or searched.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The file system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// File or directory concerned.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The directory holds no index.
+    #[error("{}: not an index: {found}; expected a directory with a manifest.json made by \
+        `pocketlens index build`", path.display())]
+    NotAnIndex {
+        /// Path given.
+        path: PathBuf,
+        /// What is there instead.
+        found: String,
+    },
+    /// An index must not be built over something that is not one.
+    #[error("{}: holds {found}, which is no part of an index; choose another directory or empty \
+        this one", path.display())]
+    Occupied {
+        /// Path given.
+        path: PathBuf,
+        /// What is in the way.
+        found: String,
+    },
+    /// Sound, but made by a newer version of this library.
+    #[error("{}: needs {needs}; update pocketlens, or build the index again with this version",
+        path.display())]
+    Incompatible {
+        /// File concerned.
+        path: PathBuf,
+        /// The version or feature that is unknown here.
+        needs: String,
+    },
+    /// Bytes that no writer of this library produces, or files that do not belong together.
+    #[error("{}: corrupt {what}: expected {expected}, found {found}; restore the file or build \
+        the index again", path.display())]
+    Corrupt {
+        /// File concerned.
+        path: PathBuf,
+        /// Section and position, or field.
+        what: String,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A segment file cannot be opened or is damaged.
+    #[error(transparent)]
+    Segment(#[from] ContainerError),
+    /// The query was made by another model than the index: scores would mean nothing.
+    #[error(
+        "the index was built with model {expected}, the query was made with {found}; build \
+        the index again with this model, or query with the bundle inside of the index"
+    )]
+    ForeignFingerprint {
+        /// Of the index.
+        expected: Fingerprint,
+        /// Of the query.
+        found: Fingerprint,
+    },
+    /// A descriptor that cannot be indexed or searched for.
+    #[error("{of}: {fault}")]
+    BadVector {
+        /// `the query`, or the item by its key.
+        of: String,
+        /// What is wrong with it.
+        fault: VectorFault,
+    },
+    /// An item that breaks a rule of the catalogue.
+    #[error("item {key:?}: {fault}")]
+    BadItem {
+        /// Key of the item, shortened when it is too long.
+        key: String,
+        /// What is wrong with it.
+        fault: ItemFault,
+    },
+}
+
+/// What is wrong with a vector.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VectorFault {
+    /// Another number of dimensions than the index.
+    #[error("expected a descriptor of {expected} numbers, found {found}")]
+    Dim {
+        /// Dimensions of the index.
+        expected: usize,
+        /// Numbers in the vector.
+        found: usize,
+    },
+    /// No index has this many dimensions.
+    #[error("expected 1 to {limit} dimensions, found {found}")]
+    Width {
+        /// Most dimensions.
+        limit: usize,
+        /// Dimensions asked for.
+        found: usize,
+    },
+    /// Not a number, or infinite.
+    #[error("number {at} of the descriptor is not finite")]
+    NotFinite {
+        /// Position in the vector.
+        at: usize,
+    },
+    /// No direction, hence no cosine.
+    #[error("the descriptor is all zeros")]
+    Zero,
+}
+
+/// What is wrong with an item.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ItemFault {
+    /// A key or a group is 1 to 1,024 bytes.
+    #[error("expected a {field} of 1 to {limit} bytes, found {found}")]
+    NameLength {
+        /// `key` or `group`.
+        field: &'static str,
+        /// Most bytes.
+        limit: usize,
+        /// Bytes found.
+        found: usize,
+    },
+    /// A payload is a JSON object or null.
+    #[error("expected a JSON object as payload, found {found}")]
+    PayloadNotObject {
+        /// What was found, as JSON, shortened.
+        found: String,
+    },
+    /// A payload is at most 64 KiB as compact JSON.
+    #[error(
+        "expected a payload of at most {limit} bytes as JSON, found {found}; keep large data \
+        elsewhere, under the key"
+    )]
+    PayloadLength {
+        /// Most bytes.
+        limit: usize,
+        /// Bytes found.
+        found: usize,
+    },
+    /// Photos of one item disagree about it.
+    #[error(
+        "the {field} was {first}, a further photo says {again}; all photos of an item must \
+        have the same"
+    )]
+    Conflict {
+        /// `group` or `payload`.
+        field: &'static str,
+        /// Value of the photo pushed first, shortened.
+        first: String,
+        /// Value of this photo, shortened.
+        again: String,
+    },
+    /// An index holds at most 2³² - 1 photos.
+    #[error("the index is full: it holds {limit} photos")]
+    TooMany {
+        /// Most photos.
+        limit: u32,
+    },
+}

@@ -1,0 +1,160 @@
+//! The catalogue while an index is built: photos come in any order and leave as items sorted by
+//! key, so that equal catalogues give equal bytes.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use serde_json::Value;
+
+use super::quantise::{Quantised, quantise};
+use super::{IndexError, ItemFault};
+
+/// Longest key or group.
+pub const MAX_NAME_BYTES: usize = 1024;
+/// Longest payload as compact JSON.
+pub const MAX_PAYLOAD_BYTES: usize = 64 * 1024;
+
+/// One photo of an item. The same key again is a further photo of the same item.
+#[derive(Clone, Copy, Debug)]
+pub struct ItemPhoto<'a> {
+    /// Names the item: 1 to 1,024 bytes.
+    pub key: &'a str,
+    /// Items that answer as one (variants of a product, photos of a landmark); `None`: the item
+    /// stands for itself, under its key.
+    pub group: Option<&'a str>,
+    /// A JSON object that comes back with each hit, at most 64 KiB; `Null` is the empty object.
+    pub payload: &'a Value,
+    /// Descriptor of the photo; its length does not matter, its direction does.
+    pub vector: &'a [f32],
+}
+
+/// An item and its photos.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) group: String,
+    /// Compact JSON of an object.
+    pub(super) payload: Vec<u8>,
+    pub(super) photos: Vec<Quantised>,
+}
+
+/// All items by key.
+#[derive(Debug)]
+pub(super) struct Items {
+    dim: usize,
+    rows: u32,
+    by_key: BTreeMap<String, Item>,
+}
+
+impl Items {
+    pub(super) fn new(dim: usize) -> Self {
+        Self {
+            dim,
+            rows: 0,
+            by_key: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a photo, or refuses it and changes nothing.
+    pub(super) fn push(&mut self, photo: &ItemPhoto<'_>) -> Result<(), IndexError> {
+        let bad = |fault| IndexError::BadItem {
+            key: shorten(photo.key),
+            fault,
+        };
+        check_name("key", photo.key).map_err(bad)?;
+        let group = photo.group.unwrap_or(photo.key);
+        check_name("group", group).map_err(bad)?;
+        let payload = compact(photo.payload).map_err(bad)?;
+        let quantised =
+            quantise(photo.vector, self.dim).map_err(|fault| IndexError::BadVector {
+                of: format!("item {:?}", photo.key),
+                fault,
+            })?;
+        if self.rows == u32::MAX {
+            return Err(bad(ItemFault::TooMany { limit: u32::MAX }));
+        }
+        match self.by_key.entry(photo.key.to_owned()) {
+            Entry::Vacant(place) => {
+                let group = group.to_owned();
+                place.insert(Item {
+                    group,
+                    payload,
+                    photos: vec![quantised],
+                });
+            }
+            Entry::Occupied(mut item) => {
+                let item = item.get_mut();
+                item.agrees(group, &payload).map_err(bad)?;
+                item.photos.push(quantised);
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// The items in the order of their keys, the photos of each in the order of their bytes.
+    pub(super) fn into_sorted(self) -> Vec<(String, Item)> {
+        let mut items: Vec<_> = self.by_key.into_iter().collect();
+        for (_, item) in &mut items {
+            item.photos.sort_by(|a, b| a.row.cmp(&b.row));
+        }
+        items
+    }
+}
+
+impl Item {
+    fn agrees(&self, group: &str, payload: &[u8]) -> Result<(), ItemFault> {
+        let conflict = |field, first: String, again: String| ItemFault::Conflict {
+            field,
+            first: shorten(&first),
+            again: shorten(&again),
+        };
+        if self.group != group {
+            return Err(conflict(
+                "group",
+                format!("{:?}", self.group),
+                format!("{group:?}"),
+            ));
+        }
+        if self.payload != payload {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            return Err(conflict("payload", text(&self.payload), text(payload)));
+        }
+        Ok(())
+    }
+}
+
+fn check_name(field: &'static str, name: &str) -> Result<(), ItemFault> {
+    if (1..=MAX_NAME_BYTES).contains(&name.len()) {
+        return Ok(());
+    }
+    Err(ItemFault::NameLength {
+        field,
+        limit: MAX_NAME_BYTES,
+        found: name.len(),
+    })
+}
+
+fn compact(payload: &Value) -> Result<Vec<u8>, ItemFault> {
+    let text = match payload {
+        Value::Null => "{}".to_owned(),
+        Value::Object(_) => payload.to_string(),
+        other => {
+            return Err(ItemFault::PayloadNotObject {
+                found: shorten(&other.to_string()),
+            });
+        }
+    };
+    if text.len() > MAX_PAYLOAD_BYTES {
+        let (limit, found) = (MAX_PAYLOAD_BYTES, text.len());
+        return Err(ItemFault::PayloadLength { limit, found });
+    }
+    Ok(text.into_bytes())
+}
+
+/// What of a user's text fits into a message.
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

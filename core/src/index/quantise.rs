@@ -1,0 +1,110 @@
+//! A unit vector as int8: what the index stores and what the query becomes.
+//!
+//! `s = max|v| / 127`, `q = round(v / s)` with halves away from zero, both in f64, and
+//! `1 / ‖q‖` as f32 from the exact sum of squares. All of these are correctly rounded IEEE
+//! operations in one order, so the same vector gives the same bytes on every platform. The length of
+//! `v` does not matter: what is compared is the cosine of the `q`.
+
+use super::VectorFault;
+use crate::kernel::dot;
+
+/// Most dimensions of a vector, so that no dot product can overflow.
+pub const MAX_DIM: usize = dot::MAX_LENGTH;
+
+/// Rows are padded with zeros to a multiple of this many bytes: a cache line, an AVX-512 register.
+const ROW_ALIGNMENT: usize = 64;
+
+/// Bytes of a stored row of `dim` numbers.
+pub(super) const fn stride(dim: usize) -> usize {
+    dim.next_multiple_of(ROW_ALIGNMENT)
+}
+
+/// A quantised vector, padded to [`stride`].
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Quantised {
+    pub(super) row: Vec<i8>,
+    pub(super) inverse_norm: f32,
+}
+
+/// Quantises a vector that must have `dim` finite numbers, not all zero.
+pub(super) fn quantise(vector: &[f32], dim: usize) -> Result<Quantised, VectorFault> {
+    if vector.len() != dim {
+        return Err(VectorFault::Dim {
+            expected: dim,
+            found: vector.len(),
+        });
+    }
+    if let Some(at) = vector.iter().position(|v| !v.is_finite()) {
+        return Err(VectorFault::NotFinite { at });
+    }
+    let largest = vector
+        .iter()
+        .fold(0.0f32, |largest, v| largest.max(v.abs()));
+    if largest == 0.0 {
+        return Err(VectorFault::Zero);
+    }
+    let step = f64::from(largest) / 127.0;
+    let mut row = vec![0; stride(dim)];
+    for (q, &v) in row.iter_mut().zip(vector) {
+        *q = (f64::from(v) / step).round() as i8;
+    }
+    let inverse_norm = inverse_norm(&row);
+    Ok(Quantised { row, inverse_norm })
+}
+
+/// `1 / ‖row‖`; infinite for a row of zeros, which no quantised vector is.
+pub(super) fn inverse_norm(row: &[i8]) -> f32 {
+    let squares: i64 = row.iter().map(|&q| i64::from(q) * i64::from(q)).sum();
+    (1.0 / (squares as f64).sqrt()) as f32
+}
+
+/// Cosine of two quantised vectors from their dot product. The order of the operations is part of
+/// the definition: `(dot · query) · row`, then clamped, since rounding can carry it past 1.
+pub(super) fn cosine(dot: i32, query_inverse_norm: f32, row_inverse_norm: f32) -> f32 {
+    (dot as f32 * query_inverse_norm * row_inverse_norm).clamp(-1.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn halves_round_away_from_zero_and_padding_is_zero() {
+        let found = quantise(&[127.0, 0.5, -0.5, 1.49, -127.0], 5).unwrap();
+        assert_eq!(found.row[..5], [127, 1, -1, 1, -127]);
+        assert_eq!(found.row[5..], [0; 59]);
+    }
+
+    #[test]
+    fn unusable_vectors_are_refused() {
+        assert_eq!(
+            quantise(&[1.0], 2),
+            Err(VectorFault::Dim {
+                expected: 2,
+                found: 1
+            })
+        );
+        assert_eq!(
+            quantise(&[1.0, f32::NAN], 2),
+            Err(VectorFault::NotFinite { at: 1 })
+        );
+        assert_eq!(
+            quantise(&[f32::INFINITY, 1.0], 2),
+            Err(VectorFault::NotFinite { at: 0 })
+        );
+        assert_eq!(quantise(&[0.0, -0.0], 2), Err(VectorFault::Zero));
+    }
+
+    proptest! {
+        /// Any finite vector, subnormal and huge ones included, uses the full range.
+        #[test]
+        fn the_largest_number_becomes_127(v in proptest::collection::vec(any::<f32>(), 1..80)) {
+            prop_assume!(v.iter().all(|v| v.is_finite()) && v.iter().any(|&v| v != 0.0));
+            let found = quantise(&v, v.len()).unwrap();
+            prop_assert_eq!(found.row.iter().map(|q| q.unsigned_abs()).max(), Some(127));
+            prop_assert!(found.inverse_norm.is_finite() && found.inverse_norm > 0.0);
+        }
+    }
+}

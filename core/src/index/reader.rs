@@ -1,0 +1,298 @@
+//! An open index: its manifest, its mapped segments, and what they add up to.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::IndexError;
+use super::manifest::{FORMAT, FileEntry, Manifest, PLAN, hexadecimal, sha256};
+use super::segment::Segment;
+use crate::container::ContainerError;
+use crate::fingerprint::Fingerprint;
+use crate::verdict::Calibration;
+
+/// An index, mapped and ready to be searched, from any number of threads.
+///
+/// It stays what it was when it was opened, whatever happens to the directory afterwards.
+///
+/// ```
+/// use pocketlens::fingerprint::Fingerprint;
+/// use pocketlens::index::{Index, IndexQuery, IndexWriter, ItemPhoto};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("shop.plx");
+/// let model = Fingerprint::of_parts([b"weights".as_slice()]);
+/// let mut writer = IndexWriter::create(&path, b"the bundle", model, 2)?;
+/// for (key, vector) in [("mug", [1.0, 0.0]), ("vase", [0.0, 1.0])] {
+///     let payload = &serde_json::json!({ "price": 12 });
+///     writer.push(&ItemPhoto { key, group: None, payload, vector: &vector })?;
+/// }
+/// writer.finish()?;
+///
+/// let index = Index::open(&path)?;
+/// let ranking = index.search(&IndexQuery::new(model, &[0.9, 0.1], 1))?;
+/// assert_eq!(ranking.hits[0].key, "mug");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Index {
+    dir: PathBuf,
+    manifest: Manifest,
+    segments: Vec<Segment>,
+}
+
+/// What an index holds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct IndexInfo {
+    /// Things that can be found.
+    pub items: u64,
+    /// Photos of them, at least one each.
+    pub rows: u64,
+    /// Numbers in a descriptor.
+    pub dim: usize,
+    /// Bytes of manifest and segments, without the bundle.
+    pub bytes: u64,
+    /// `bytes / items`; 0 for an empty index.
+    pub bytes_per_item: f64,
+    /// Bytes of the bundle.
+    pub bundle_bytes: u64,
+    /// How the index is searched: `exact-i8`.
+    pub plan: &'static str,
+    /// Number of segment files.
+    pub segments: usize,
+    /// Of the model.
+    pub fingerprint: Fingerprint,
+    /// Version of the directory layout.
+    pub format: u32,
+    /// Whether a calibration is stored.
+    pub calibrated: bool,
+    /// The library that built it.
+    pub created_by: String,
+}
+
+/// What [`Index::verify`] has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// Files, the manifest and the bundle included.
+    pub files: usize,
+    /// Bytes of all of them.
+    pub bytes: u64,
+}
+
+impl Index {
+    /// Opens an index: reads the manifest, maps the segments and checks that lengths and bounds
+    /// agree. The vectors are not read; see [`Self::verify`].
+    ///
+    /// # Errors
+    /// [`IndexError::NotAnIndex`], [`IndexError::Incompatible`] for a newer format, and
+    /// [`IndexError::Corrupt`] or [`IndexError::Segment`] for damaged or missing files.
+    pub fn open(dir: &Path) -> Result<Self, IndexError> {
+        let manifest = Manifest::read(dir)?;
+        match Self::of_manifest(dir, manifest.clone()) {
+            // The index may have been replaced since the manifest was read, and its old files
+            // removed. A second manifest that is the same says that a file is really missing.
+            Err(error) if is_not_found(&error) => match Manifest::read(dir)? {
+                newer if newer != manifest => Self::of_manifest(dir, newer),
+                _ => Err(error),
+            },
+            opened => opened,
+        }
+    }
+
+    /// Opens the files that a manifest names, whether it is published or not.
+    pub(super) fn of_manifest(dir: &Path, manifest: Manifest) -> Result<Self, IndexError> {
+        for entry in manifest.files() {
+            check_length(dir, entry)?;
+        }
+        let mut segments = Vec::with_capacity(manifest.segments.len());
+        for entry in &manifest.segments {
+            let path = dir.join(&entry.file.file);
+            let segment = Segment::open(&path, manifest.fingerprint, manifest.dim)?;
+            if (segment.items(), segment.rows()) != (entry.items, entry.rows) {
+                return Err(IndexError::Corrupt {
+                    path,
+                    what: "items and rows".to_owned(),
+                    expected: format!("{} and {}", entry.items, entry.rows),
+                    found: format!("{} and {}", segment.items(), segment.rows()),
+                });
+            }
+            segments.push(segment);
+        }
+        Ok(Self {
+            dir: dir.to_owned(),
+            manifest,
+            segments,
+        })
+    }
+
+    /// Reads everything: digests of all files, checksums of all sections, order of all tables. For
+    /// the moment of installation; takes as long as reading the files.
+    pub fn verify(&self) -> Result<Verified, IndexError> {
+        let mut bytes = self.manifest.to_bytes().len() as u64;
+        let mut last_key = None;
+        for (segment, entry) in self.segments.iter().zip(&self.manifest.segments) {
+            // The sections first: their errors say where the damage is.
+            segment.verify()?;
+            let found = sha256(segment.container().bytes());
+            check_digest(&self.dir, &entry.file, found)?;
+            if segment.items() > 0 {
+                let first = segment.key(0)?;
+                if last_key.is_some_and(|last| last >= first) {
+                    return Err(IndexError::Corrupt {
+                        path: segment.container().path().to_owned(),
+                        what: "first key".to_owned(),
+                        expected: format!("one behind {:?}", last_key.unwrap_or_default()),
+                        found: format!("{first:?}"),
+                    });
+                }
+                last_key = Some(segment.key(segment.items() - 1)?);
+            }
+            bytes += entry.file.length;
+        }
+        let bundle = &self.manifest.bundle;
+        let found = digest_of_file(&self.bundle_path()).map_err(|source| IndexError::Io {
+            path: self.bundle_path(),
+            source,
+        })?;
+        check_digest(&self.dir, bundle, found)?;
+        Ok(Verified {
+            files: self.segments.len() + 2,
+            bytes: bytes + bundle.length,
+        })
+    }
+
+    /// What the index holds.
+    pub fn info(&self) -> IndexInfo {
+        let manifest = &self.manifest;
+        let segments: u64 = manifest
+            .segments
+            .iter()
+            .map(|segment| segment.file.length)
+            .sum();
+        let bytes = segments + manifest.to_bytes().len() as u64;
+        let bytes_per_item = if manifest.items == 0 {
+            0.0
+        } else {
+            bytes as f64 / manifest.items as f64
+        };
+        IndexInfo {
+            items: manifest.items,
+            rows: manifest.rows,
+            dim: manifest.dim,
+            bytes,
+            bytes_per_item,
+            bundle_bytes: manifest.bundle.length,
+            plan: PLAN,
+            segments: manifest.segments.len(),
+            fingerprint: manifest.fingerprint,
+            format: FORMAT,
+            calibrated: manifest.calibration.is_some(),
+            created_by: manifest.created_by.clone(),
+        }
+    }
+
+    /// The model bundle that made the descriptors.
+    pub fn bundle_path(&self) -> PathBuf {
+        self.dir.join(&self.manifest.bundle.file)
+    }
+
+    /// The function from scores to confidence that was fitted to this index.
+    pub fn calibration(&self) -> Option<&Calibration> {
+        self.manifest.calibration.as_ref()
+    }
+
+    /// Fingerprint of the model.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.manifest.fingerprint
+    }
+
+    /// Whether descriptors of this fingerprint can be compared with those of the index.
+    ///
+    /// # Errors
+    /// [`IndexError::ForeignFingerprint`] when another model made them.
+    pub fn check_fingerprint(&self, found: Fingerprint) -> Result<(), IndexError> {
+        let expected = self.fingerprint();
+        if found != expected {
+            return Err(IndexError::ForeignFingerprint { expected, found });
+        }
+        Ok(())
+    }
+
+    /// Numbers in a descriptor.
+    pub fn dim(&self) -> usize {
+        self.manifest.dim
+    }
+
+    pub(super) fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    pub(super) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub(super) fn manifest_mut(&mut self) -> &mut Manifest {
+        &mut self.manifest
+    }
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Index")
+            .field("dir", &self.dir)
+            .field("manifest", &self.manifest)
+            .finish()
+    }
+}
+
+fn check_length(dir: &Path, entry: &FileEntry) -> Result<(), IndexError> {
+    let path = dir.join(&entry.file);
+    let found = match fs::metadata(&path) {
+        Ok(metadata) => metadata.len(),
+        Err(source) => return Err(IndexError::Io { path, source }),
+    };
+    if found == entry.length {
+        return Ok(());
+    }
+    Err(IndexError::Corrupt {
+        path,
+        what: "length".to_owned(),
+        expected: format!("{} bytes", entry.length),
+        found: found.to_string(),
+    })
+}
+
+fn check_digest(dir: &Path, entry: &FileEntry, found: String) -> Result<(), IndexError> {
+    if found == entry.sha256 {
+        return Ok(());
+    }
+    Err(IndexError::Corrupt {
+        path: dir.join(&entry.file),
+        what: "content".to_owned(),
+        expected: format!("sha256 {}", entry.sha256),
+        found,
+    })
+}
+
+fn digest_of_file(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hexadecimal(&hash.finalize())),
+            count => hash.update(&buffer[..count]),
+        }
+    }
+}
+
+fn is_not_found(error: &IndexError) -> bool {
+    let (IndexError::Io { source, .. } | IndexError::Segment(ContainerError::Io { source, .. })) =
+        error
+    else {
+        return false;
+    };
+    source.kind() == io::ErrorKind::NotFound
+}

@@ -1,0 +1,313 @@
+//! A segment: an immutable, mapped file with the vectors, keys, groups and payloads of some items.
+//!
+//! Opening checks that all tables have exactly the length that the counts demand. What the tables
+//! say is checked where it is used, so a damaged segment that nobody verified gives a typed error
+//! or a wrong hit, never a panic or a read outside of the file.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::IndexError;
+use super::quantise::{MAX_DIM, inverse_norm, stride};
+use crate::container::{Container, Kind, Tag, as_i8};
+use crate::fingerprint::Fingerprint;
+
+/// The sections of a segment.
+pub(super) mod tags {
+    use crate::container::Tag;
+
+    pub(in crate::index) const HEAD: Tag = Tag(*b"head");
+    pub(in crate::index) const ROWS: Tag = Tag(*b"rows");
+    pub(in crate::index) const NORMS: Tag = Tag(*b"norm");
+    pub(in crate::index) const ITEMS_OF_ROWS: Tag = Tag(*b"rowi");
+    pub(in crate::index) const ITEMS: Tag = Tag(*b"item");
+    pub(in crate::index) const GROUPS: Tag = Tag(*b"grup");
+    pub(in crate::index) const TEXT: Tag = Tag(*b"text");
+}
+
+/// Rows are int8 with an inverse norm.
+pub(super) const ENCODING_I8: u32 = 1;
+
+const HEAD_BYTES: usize = 24;
+const ITEM_BYTES: usize = 16;
+const GROUP_NAME_BYTES: usize = 12;
+
+pub(super) struct Segment {
+    container: Container,
+    rows: u32,
+    items: u32,
+    groups: u32,
+    stride: usize,
+}
+
+impl Segment {
+    /// Maps a segment of an index of this model and this many dimensions.
+    pub(super) fn open(
+        path: &Path,
+        fingerprint: Fingerprint,
+        dim: usize,
+    ) -> Result<Self, IndexError> {
+        let container = Container::open(path, Kind::Segment)?;
+        let corrupt = |what: &str, expected: String, found: String| IndexError::Corrupt {
+            path: path.to_owned(),
+            what: what.to_owned(),
+            expected,
+            found,
+        };
+        if container.fingerprint() != fingerprint {
+            let found = container.fingerprint().to_string();
+            return Err(corrupt("fingerprint", fingerprint.to_string(), found));
+        }
+        let length_of = |tag: Tag| container.section(tag).map(|bytes| bytes.len() as u64);
+        let check_length = |tag: Tag, expected: u64| match length_of(tag) {
+            Some(found) if found == expected => Ok(()),
+            found => {
+                let found = found.map_or("none".to_owned(), |bytes| format!("{bytes} bytes"));
+                let what = format!("section {tag}");
+                Err(corrupt(&what, format!("{expected} bytes"), found))
+            }
+        };
+        check_length(tags::HEAD, HEAD_BYTES as u64)?;
+        let head = container.section(tags::HEAD).unwrap_or_default();
+        let [found_dim, found_stride, rows, items, groups, encoding] =
+            std::array::from_fn(|i| u32_at(head, 4 * i).unwrap_or_default());
+        if encoding != ENCODING_I8 {
+            let needs = format!("row encoding {encoding} (this version reads {ENCODING_I8})");
+            return Err(IndexError::Incompatible {
+                path: path.to_owned(),
+                needs,
+            });
+        }
+        debug_assert!((1..=MAX_DIM).contains(&dim), "checked with the manifest");
+        if (found_dim as usize, found_stride as usize) != (dim, stride(dim)) {
+            let expected = format!("{dim} dimensions in {} bytes", stride(dim));
+            let found = format!("{found_dim} in {found_stride}");
+            return Err(corrupt("section head", expected, found));
+        }
+        if items > rows || groups > items {
+            let found = format!("{rows}, {items}, {groups}");
+            return Err(corrupt(
+                "section head",
+                "rows ≥ items ≥ groups".to_owned(),
+                found,
+            ));
+        }
+        // Products of a u32 and at most 65,536: no overflow in 64 bits.
+        let [rows_, items_, groups_] = [rows, items, groups].map(u64::from);
+        check_length(tags::ROWS, rows_ * stride(dim) as u64)?;
+        check_length(tags::NORMS, rows_ * 4)?;
+        check_length(tags::ITEMS_OF_ROWS, rows_ * 4)?;
+        check_length(tags::ITEMS, items_ * ITEM_BYTES as u64)?;
+        check_length(tags::GROUPS, items_ * 4 + groups_ * GROUP_NAME_BYTES as u64)?;
+        if length_of(tags::TEXT).is_none() {
+            return Err(corrupt(
+                "section text",
+                "a section".to_owned(),
+                "none".to_owned(),
+            ));
+        }
+        Ok(Self {
+            container,
+            rows,
+            items,
+            groups,
+            stride: stride(dim),
+        })
+    }
+
+    pub(super) fn container(&self) -> &Container {
+        &self.container
+    }
+
+    /// Number of vectors.
+    pub(super) fn rows(&self) -> u32 {
+        self.rows
+    }
+
+    /// Number of items.
+    pub(super) fn items(&self) -> u32 {
+        self.items
+    }
+
+    /// All vectors: `rows × stride`, padded with zeros.
+    pub(super) fn vectors(&self) -> &[i8] {
+        as_i8(self.section(tags::ROWS))
+    }
+
+    /// Bytes of a vector with its padding.
+    pub(super) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// For each vector its inverse norm and the number of its item, which is not checked.
+    pub(super) fn norms_and_items(&self) -> impl ExactSizeIterator<Item = (f32, u32)> {
+        let (norms, _) = self.section(tags::NORMS).as_chunks();
+        let (items, _) = self.section(tags::ITEMS_OF_ROWS).as_chunks();
+        let norms = norms.iter().map(|&norm| f32::from_le_bytes(norm));
+        norms.zip(items.iter().map(|&item| u32::from_le_bytes(item)))
+    }
+
+    pub(super) fn key(&self, item: u32) -> Result<&str, IndexError> {
+        let (offset, key, _) = self.item(item)?;
+        self.text(offset, key)
+    }
+
+    pub(super) fn payload(&self, item: u32) -> Result<Value, IndexError> {
+        let (offset, key, payload) = self.item(item)?;
+        let text = self.text(offset.saturating_add(u64::from(key)), payload)?;
+        match serde_json::from_str(text) {
+            Ok(value @ Value::Object(_)) => Ok(value),
+            Ok(_) => Err(self.corrupt_item(item, "a payload that is an object", "other JSON")),
+            Err(error) => Err(self.corrupt_item(item, "a payload in JSON", error)),
+        }
+    }
+
+    /// The number of the group of an item, smaller than the number of groups.
+    pub(super) fn group_of(&self, item: u32) -> Result<u32, IndexError> {
+        self.groups_of_items()(item)
+    }
+
+    /// The same for many items.
+    pub(super) fn groups_of_items(&self) -> impl Fn(u32) -> Result<u32, IndexError> {
+        let (groups, _) = self.section(tags::GROUPS)[..4 * self.items as usize].as_chunks();
+        |item| match groups
+            .get(item as usize)
+            .map(|&group| u32::from_le_bytes(group))
+        {
+            Some(group) if group < self.groups => Ok(group),
+            Some(group) => {
+                Err(self.corrupt_item(item, format!("one of {} groups", self.groups), group))
+            }
+            None => Err(self.corrupt_item(item, format!("{} items", self.items), item)),
+        }
+    }
+
+    pub(super) fn group_name(&self, group: u32) -> Result<&str, IndexError> {
+        let names = &self.section(tags::GROUPS)[4 * self.items as usize..];
+        let at = GROUP_NAME_BYTES * group as usize;
+        match (u64_at(names, at), u32_at(names, at + 8)) {
+            (Some(offset), Some(length)) => self.text(offset, length),
+            _ => Err(self.corrupt("group", format!("one of {} groups", self.groups), group)),
+        }
+    }
+
+    /// The number of the group of that name. The names are sorted.
+    pub(super) fn find_group(&self, name: &str) -> Result<Option<u32>, IndexError> {
+        let (mut low, mut high) = (0, self.groups);
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.group_name(middle)?.cmp(name) {
+                std::cmp::Ordering::Equal => return Ok(Some(middle)),
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads everything: checksums, then whether the tables are what a writer makes.
+    pub(super) fn verify(&self) -> Result<(), IndexError> {
+        self.container.verify()?;
+        self.verify_rows()?;
+        self.verify_items()
+    }
+
+    fn verify_rows(&self) -> Result<(), IndexError> {
+        let mut next_item = 0;
+        let vectors = self.vectors().chunks_exact(self.stride);
+        for ((norm, item), (vector, row)) in self.norms_and_items().zip(vectors.zip(0u64..)) {
+            let expected = inverse_norm(vector);
+            if norm.to_bits() != expected.to_bits() || !expected.is_finite() {
+                return Err(self.corrupt(&format!("norm of row {row}"), expected, norm));
+            }
+            // Rows of an item are neighbours, and the items come in order.
+            if item == next_item {
+                next_item += 1;
+            } else if item.checked_add(1) != Some(next_item) {
+                let expected = format!("at most {next_item}");
+                return Err(self.corrupt(&format!("item of row {row}"), expected, item));
+            }
+        }
+        if next_item != self.items {
+            return Err(self.corrupt("items with rows", self.items, next_item));
+        }
+        Ok(())
+    }
+
+    fn verify_items(&self) -> Result<(), IndexError> {
+        for item in 0..self.items {
+            let key = self.key(item)?;
+            if key.is_empty() || item > 0 && self.key(item - 1)? >= key {
+                return Err(self.corrupt_item(item, "keys in order", format!("{key:?}")));
+            }
+            self.payload(item)?;
+            self.group_of(item)?;
+        }
+        for group in 0..self.groups {
+            let name = self.group_name(group)?;
+            if name.is_empty() || group > 0 && self.group_name(group - 1)? >= name {
+                let what = format!("name of group {group}");
+                return Err(self.corrupt(&what, "names in order", format!("{name:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Offset of the text of an item, bytes of its key, bytes of its payload behind the key.
+    fn item(&self, item: u32) -> Result<(u64, u32, u32), IndexError> {
+        let table = self.section(tags::ITEMS);
+        let at = ITEM_BYTES * item as usize;
+        match (
+            u64_at(table, at),
+            u32_at(table, at + 8),
+            u32_at(table, at + 12),
+        ) {
+            (Some(offset), Some(key), Some(payload)) => Ok((offset, key, payload)),
+            _ => Err(self.corrupt_item(item, format!("{} items", self.items), item)),
+        }
+    }
+
+    fn text(&self, offset: u64, length: u32) -> Result<&str, IndexError> {
+        let text = self.section(tags::TEXT);
+        let start = usize::try_from(offset).ok();
+        let end = start.and_then(|start| start.checked_add(length as usize));
+        let what = || format!("section text at {offset}");
+        let Some(bytes) = start.zip(end).and_then(|(start, end)| text.get(start..end)) else {
+            let expected = format!("text inside of {} bytes", text.len());
+            return Err(self.corrupt(&what(), expected, format!("length {length}")));
+        };
+        std::str::from_utf8(bytes).map_err(|error| self.corrupt(&what(), "UTF-8", error))
+    }
+
+    fn section(&self, tag: Tag) -> &[u8] {
+        self.container
+            .section(tag)
+            .expect("all sections were found when the segment was opened")
+    }
+
+    fn corrupt_item(&self, item: u32, expected: impl ToString, found: impl ToString) -> IndexError {
+        self.corrupt(&format!("item {item}"), expected, found)
+    }
+
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "literals and numbers, on the error path"
+    )]
+    fn corrupt(&self, what: &str, expected: impl ToString, found: impl ToString) -> IndexError {
+        IndexError::Corrupt {
+            path: self.container.path().to_owned(),
+            what: what.to_owned(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}

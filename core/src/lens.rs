@@ -1,0 +1,233 @@
+//! The facade: one object, one call. A photo in, hits and a verdict out.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::backbone::BackboneError;
+use crate::bundle::{Bundle, BundleError};
+use crate::embedder::{EmbedError, Embedder};
+use crate::image::{ImageError, Orientation, Pixels, Region};
+use crate::index::{Hit, Index, IndexError, IndexQuery, Ranking};
+use crate::verdict::Verdict;
+
+/// An index and the network that made it, ready to be asked.
+///
+/// ```no_run
+/// use pocketlens::lens::{Lens, Query};
+///
+/// let lens = Lens::open("shop.plx")?;
+/// let answer = lens.search_file("photo.jpg".as_ref(), &Query::default())?;
+/// for hit in &answer.hits {
+///     println!("{:?} {:.3} {}", answer.verdict, hit.score, hit.key);
+/// }
+/// # Ok::<(), pocketlens::lens::LensError>(())
+/// ```
+pub struct Lens {
+    embedder: Embedder,
+    index: Index,
+    #[cfg(feature = "codecs")]
+    limits: crate::image::Limits,
+}
+
+/// What is asked of a photo.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Hits wanted, best first.
+    pub k: usize,
+    /// Where to look; the whole photo when absent.
+    pub region: Option<Region>,
+    /// Ask four times, turned by quarter turns, and keep the best score of each item: for things
+    /// that lie on a table. Costs four runs of the network.
+    pub rotations: bool,
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            k: 10,
+            region: None,
+            rotations: false,
+        }
+    }
+}
+
+/// Hits, best first, and whether to believe them.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// At most `k` items.
+    pub hits: Vec<Hit>,
+    /// Whether the first hit is what the photo shows.
+    pub verdict: Verdict,
+    /// Probability that the first hit is right, 0..=1, as calibrated when the index was built.
+    pub confidence: f32,
+    /// Who answered.
+    pub source: Source,
+    /// What it cost.
+    pub times: Times,
+}
+
+/// Who answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The index on this device.
+    Local,
+}
+
+/// Time spent in each stage of an answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    /// Reading and decoding the photo.
+    pub decode: Duration,
+    /// Crop and resize.
+    pub resize: Duration,
+    /// The network.
+    pub backbone: Duration,
+    /// Pooling, whitening, fusion.
+    pub describe: Duration,
+    /// The index.
+    pub search: Duration,
+    /// All of it.
+    pub total: Duration,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LensError {
+    /// The photo cannot be read or decoded.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The photo cannot be described.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The bundle inside of the index.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The network inside of the bundle.
+    #[error(transparent)]
+    Backbone(#[from] BackboneError),
+}
+
+impl Lens {
+    /// Opens an index directory with the bundle that it carries.
+    ///
+    /// # Errors
+    /// [`LensError`] names the file that is missing, damaged or made by a newer version.
+    pub fn open(index: impl AsRef<Path>) -> Result<Self, LensError> {
+        let index = Index::open(index.as_ref())?;
+        let embedder = Embedder::new(Bundle::open(index.bundle_path())?)?;
+        Ok(Self {
+            embedder,
+            index,
+            #[cfg(feature = "codecs")]
+            limits: crate::image::Limits::default(),
+        })
+    }
+
+    /// Opens an index with a bundle from elsewhere.
+    ///
+    /// # Errors
+    /// [`IndexError::ForeignFingerprint`] when the bundle is not the one that made the index.
+    pub fn with_bundle(index: impl AsRef<Path>, bundle: Bundle) -> Result<Self, LensError> {
+        let index = Index::open(index.as_ref())?;
+        index.check_fingerprint(bundle.fingerprint())?;
+        Ok(Self {
+            embedder: Embedder::new(bundle)?,
+            index,
+            #[cfg(feature = "codecs")]
+            limits: crate::image::Limits::default(),
+        })
+    }
+
+    /// The index that is searched.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The network that describes photos.
+    pub fn embedder(&self) -> &Embedder {
+        &self.embedder
+    }
+
+    /// Searches with a photo file: JPEG, PNG or WebP.
+    ///
+    /// # Errors
+    /// [`LensError::Image`] when the file cannot be read; else as [`Lens::search`].
+    #[cfg(feature = "codecs")]
+    pub fn search_file(&self, photo: &Path, query: &Query) -> Result<Answer, LensError> {
+        let start = Instant::now();
+        let pixels = crate::image::read_photo(photo, &self.limits)?;
+        self.answer(&pixels, query, start)
+    }
+
+    /// Searches with an encoded photo in memory: JPEG, PNG or WebP.
+    ///
+    /// # Errors
+    /// [`LensError::Image`] when the bytes are no sound photo; else as [`Lens::search`].
+    #[cfg(feature = "codecs")]
+    pub fn search_encoded(&self, photo: &[u8], query: &Query) -> Result<Answer, LensError> {
+        let start = Instant::now();
+        let pixels = crate::image::decode(photo, &self.limits)?;
+        self.answer(&pixels, query, start)
+    }
+
+    /// Searches with an upright picture in memory.
+    ///
+    /// # Errors
+    /// [`LensError`] when the region lies outside of the picture or the network does not run.
+    pub fn search(&self, pixels: &Pixels, query: &Query) -> Result<Answer, LensError> {
+        self.answer(pixels, query, Instant::now())
+    }
+
+    fn answer(&self, pixels: &Pixels, query: &Query, start: Instant) -> Result<Answer, LensError> {
+        let decode = start.elapsed();
+        // Quarter turns are taken of the network's small input, not of the photo.
+        let mut input = self.embedder.input(pixels, query.region.as_ref())?;
+        let mut times = Times {
+            decode,
+            resize: start.elapsed() - decode,
+            ..Times::default()
+        };
+        let mut best: Option<Ranking> = None;
+        for turn in 0..if query.rotations { 4 } else { 1 } {
+            if turn > 0 {
+                input = Orientation::Rotate90.apply(input);
+            }
+            let embedding = self.embedder.embed_input(&input)?;
+            times.backbone += embedding.backbone;
+            times.describe += embedding.describe;
+            let searched = Instant::now();
+            let descriptor = &embedding.descriptor;
+            // One hit is needed for the verdict even when none is wanted.
+            let ranking = self.index.search(&IndexQuery::new(
+                descriptor.fingerprint,
+                &descriptor.values,
+                query.k.max(1),
+            ))?;
+            best = Some(match best {
+                Some(best) => best.merge(ranking, query.k.max(1)),
+                None => ranking,
+            });
+            times.search += searched.elapsed();
+        }
+        let mut ranking = best.expect("at least one turn");
+        let calibration = self.index.calibration().cloned().unwrap_or_default();
+        let (verdict, confidence) = match ranking.score_and_margin() {
+            Some((score, margin)) => calibration.decide(score, margin),
+            None => (Verdict::NoMatch, 0.0),
+        };
+        ranking.hits.truncate(query.k);
+        times.total = start.elapsed();
+        Ok(Answer {
+            hits: ranking.hits,
+            verdict,
+            confidence,
+            source: Source::Local,
+            times,
+        })
+    }
+}

@@ -1,0 +1,201 @@
+"""Trains the student from random weights by distillation of the teacher. See README.md for the one command.
+
+    python distill.py --shared DIR --run target/train/run --export target/student.onnx
+
+The run folder keeps `checkpoint.pt` (resumed from when the command is given again), one checkpoint at the end of each
+stage, `train.csv` (losses of training) and `held_out.csv` (unexplained shares on held-out photos, by boundary).
+"""
+
+import argparse
+import csv
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from augmentation import Batches
+from export import export
+from loss import NAMES, TAPS, HeldOut, distillation, normalise
+from photos import SOURCES, Photo, load, split
+from schedule import Schedule
+from student import Student
+from teacher import Teacher
+
+WEIGHTS = Path("weights/mobilenetv2_1.0_teacher_int8pc.npz")
+LOG_STEPS = 50
+SCALE_CROPS = 64  # crops from which the teacher's scales are taken before the first step
+
+
+class Log:
+    """A CSV file that survives a resume: rows of steps that will be taken again are dropped."""
+
+    def __init__(self, path: Path, columns: list[str], step: int):
+        kept = []
+        if path.exists():
+            with path.open(newline="") as lines:
+                kept = [row for row in csv.DictReader(lines) if int(row["step"]) <= step]
+        self.file = path.open("w", newline="")
+        self.writer = csv.DictWriter(self.file, columns)
+        self.writer.writeheader()
+        self.writer.writerows(kept)
+
+    def write(self, row: dict) -> None:
+        self.writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
+        self.file.flush()
+
+
+class Run:
+    """Everything that a step changes: student, optimiser, step count. Saved and restored as a whole."""
+
+    def __init__(self, folder: Path, schedule: Schedule, seed: int):
+        torch.manual_seed(seed)
+        self.folder, self.schedule, self.seed, self.step = folder, schedule, seed, 0
+        self.student = Student().to(memory_format=torch.channels_last).train()
+        self.optimiser = torch.optim.AdamW(self.student.parameters(), lr=schedule.rate)
+        self.exported = float("inf")  # held-out loss of what was exported last
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, name: str = "checkpoint.pt") -> None:
+        state = {
+            "step": self.step,
+            "seed": self.seed,
+            "schedule": asdict(self.schedule),
+            "student": self.student.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "random": torch.get_rng_state(),
+            "exported": self.exported,
+        }
+        partial = self.folder / (name + ".partial")
+        torch.save(state, partial)
+        partial.replace(self.folder / name)
+
+    def resume(self) -> None:
+        """Restores `checkpoint.pt` where there is one.
+
+        The schedule is that of this run, not of the one that wrote the checkpoint: a longer last stage than before
+        goes on from where its longer cosine stands at this step.
+        """
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        if state["seed"] != self.seed:
+            raise SystemExit(f"{path}: written with seed {state['seed']}, asked for {self.seed}")
+        self.step, self.exported = state["step"], state["exported"]
+        self.student.load_state_dict(state["student"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        torch.set_rng_state(state["random"])
+
+    def train_step(self, crops: torch.Tensor, teacher: Teacher) -> torch.Tensor:
+        """One step of AdamW on N×H×W×3 uint8 crops. Returns the loss by boundary."""
+        rate = self.schedule.learning_rate(self.step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        local = self.schedule(self.step).name == "local"
+        self.optimiser.zero_grad(set_to_none=True)
+        total, terms = distillation(self.student, teacher, normalise(crops), local)
+        total.backward()
+        self.optimiser.step()
+        self.step += 1
+        return terms
+
+
+def measure(run: Run, held_out: HeldOut, teacher: Teacher, log: Log, stage: str) -> float:
+    """Measures the chain (and, in the local stage, the stages alone) on held-out photos; returns the chain's mean."""
+    modes = [("chain", False), ("local", True)] if stage == "local" else [("chain", False)]
+    means = {}
+    for mode, local in modes:
+        shares = held_out.measure(run.student, teacher, local)
+        means[mode] = sum(shares.values()) / len(shares)
+        taps = sum(shares[name] for name in TAPS) / len(TAPS)
+        log.write({"step": run.step, "stage": stage, "mode": mode, "mean": means[mode], "taps": taps, **shares})
+    return means["chain"]
+
+
+def train(run: Run, photos: list[Photo], teacher: Teacher, arguments: argparse.Namespace) -> None:
+    """Runs from the run's step to the end of the schedule."""
+    schedule = run.schedule
+    training, rest = split(photos)
+    held_out = HeldOut(rest)
+    print(f"{len(training)} photos to train on, {len(rest)} held out; {schedule}; from step {run.step}", flush=True)
+    if run.step == 0:
+        first = Batches(training, schedule, SCALE_CROPS, run.seed)[0]
+        run.student.match_scales(teacher.scales(normalise(first)))
+    log = Log(run.folder / "train.csv", ["step", "stage", "seconds", "rate", "loss", *NAMES], run.step)
+    held_log = Log(run.folder / "held_out.csv", ["step", "stage", "mode", "mean", "taps", *NAMES], run.step)
+    loader = DataLoader(
+        Batches(training, schedule, arguments.batch, run.seed),
+        batch_size=None,
+        sampler=range(run.step, schedule.steps),
+        num_workers=arguments.workers,
+        prefetch_factor=8 if arguments.workers else None,
+    )
+    # tqdm writes to the log where stderr is a file: once a minute is enough there.
+    bar = tqdm(loader, initial=run.step, total=schedule.steps, unit="step", mininterval=arguments.progress)
+    window, started, saved = torch.zeros(len(NAMES)), time.monotonic(), time.monotonic()
+    for crops in bar:
+        stage = schedule(run.step).name
+        window += run.train_step(crops, teacher)
+        if run.step % LOG_STEPS == 0:
+            terms, seconds = (window / LOG_STEPS).tolist(), (time.monotonic() - started) / LOG_STEPS
+            rate = schedule.learning_rate(run.step - 1)
+            row = {"step": run.step, "stage": stage, "seconds": seconds, "rate": rate, "loss": sum(terms)}
+            log.write({**row, **dict(zip(NAMES, terms, strict=True))})
+            bar.set_postfix(stage=stage, loss=f"{sum(terms):.3f}")
+            window, started = torch.zeros(len(NAMES)), time.monotonic()
+
+        ends = run.step == schedule.steps or schedule(run.step).name != stage
+        if ends or run.step % arguments.measure_steps == 0:
+            mean = measure(run, held_out, teacher, held_log, stage)
+            if ends and stage != "local" and arguments.export and mean < run.exported:
+                export(run.student, arguments.export)
+                run.exported = mean
+                tqdm.write(f"step {run.step}: exported at a held-out mean of {mean:.4f}")
+        if ends:
+            run.save(f"after_{stage}.pt")
+        if ends or time.monotonic() - saved > arguments.save_seconds:
+            run.save()
+            saved = time.monotonic()
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, required=True, help="folder that holds data/ and weights/")
+    parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and logs")
+    parser.add_argument("--export", type=Path, help="ONNX file to write whenever a stage ends better than before")
+    parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
+    parser.add_argument("--any-licence", action="store_true", help="also photos whose terms do not permit shipping")
+    parser.add_argument("--local-steps", type=int, default=3000)
+    parser.add_argument("--chain-steps", type=int, default=3000)
+    parser.add_argument("--large-steps", type=int, default=3000)
+    parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate of local and chain")
+    parser.add_argument("--large-rate", type=float, default=1e-3)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1, help="processes that make crops")
+    parser.add_argument("--measure-steps", type=int, default=500)
+    parser.add_argument("--save-seconds", type=float, default=180)
+    parser.add_argument("--progress", type=float, default=30, help="seconds between updates of the progress bar")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = options()
+    torch.set_num_threads(arguments.threads)
+    schedule = Schedule(
+        arguments.local_steps, arguments.chain_steps, arguments.large_steps, arguments.rate, arguments.large_rate
+    )
+    run = Run(arguments.run, schedule, arguments.seed)
+    run.resume()
+    arguments.run.joinpath("options.json").write_text(json.dumps(vars(arguments), default=str, indent=1))
+    photos = load(arguments.shared, tuple(arguments.sources), arguments.any_licence)
+    train(run, photos, Teacher(arguments.shared / WEIGHTS), arguments)
+
+
+if __name__ == "__main__":
+    main()

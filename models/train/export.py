@@ -1,0 +1,62 @@
+"""Exports a student as ONNX: batch norm folded, convolution weights stored in half precision.
+
+    python export.py --checkpoint target/train/run/checkpoint.pt --out target/student.onnx
+
+Outputs c20 (64 channels, stride 16), c39 (576, stride 16) and c51 (1280, stride 32). The file stays below 2.9 MB.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from onnx_graph import OnnxGraph
+from student import ConvolutionNorm, Student
+from teacher import C20_BOUNDARY, C39_INPUT_BOUNDARY, C51_BOUNDARY
+
+OUTPUTS = {"c20": (64, 16), "c39": (576, 16), "c51": (1280, 32)}
+_BOUNDARY_NAMES = {C20_BOUNDARY: "c20", C51_BOUNDARY: "c51"}
+
+
+def export(student: Student, out: Path) -> None:
+    """Writes `student` to `out`. The student itself is left as it is."""
+    graph = OnnxGraph("pocketlens_student", np.float16)
+
+    def convolve(source: str, layer: ConvolutionNorm, target: str) -> str:
+        weight, bias = (tensor.float().contiguous().numpy() for tensor in layer.folded())
+        convolution = layer.convolution
+        return graph.convolution(source, target, weight, bias, convolution.stride[0], convolution.groups, layer.relu6)
+
+    x = "image"
+    for number, stage in enumerate(student.stages):
+        name = _BOUNDARY_NAMES.get(number, f"boundary{number:02d}")
+        if isinstance(stage, ConvolutionNorm):
+            x = convolve(x, stage, name)
+        else:
+            shortcut = x
+            *first, last = stage.layers
+            for index, layer in enumerate(first):
+                x = convolve(x, layer, f"{name}_hidden{index}")
+            x = convolve(x, last, f"{name}_projected" if stage.residual else name)
+            if stage.residual:
+                x = graph.add(shortcut, x, name)
+        if number == C39_INPUT_BOUNDARY:
+            convolve(x, student.c39, "c39")
+    graph.write(out, OUTPUTS)
+
+
+def read_student(checkpoint: Path) -> Student:
+    """The student of a checkpoint that `distill.py` wrote."""
+    student = Student()
+    student.load_state_dict(torch.load(checkpoint, weights_only=True)["student"])
+    return student.eval()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    export(read_student(arguments.checkpoint), arguments.out)
+    print(f"{arguments.out}: {arguments.out.stat().st_size} bytes")

@@ -1,0 +1,104 @@
+"""The distillation loss: at every boundary, the mean squared error divided by the teacher's variance of the channel."""
+
+import cv2
+import numpy as np
+import torch
+
+from photos import Photo
+from student import Student
+from teacher import BOUNDARIES, Teacher
+
+NAMES = (*BOUNDARIES, "c39")
+# The taps that leave the network: c20, c39 and c51.
+TAPS = ("block6", "c39", "last")
+# A share of the mean variance is added to each channel's: behind a ReLU6 some channels are silent in a whole batch,
+# and would otherwise outweigh all the others together.
+DAMPING = 0.05
+
+
+def normalise(crops: torch.Tensor) -> torch.Tensor:
+    """N×H×W×3 uint8 → N×3×H×W float32 in -1..1, channels last in memory."""
+    return crops.permute(0, 3, 1, 2).to(torch.float32).sub_(127.5).div_(127.5)
+
+
+class _WeightedError(torch.autograd.Function):
+    """Mean over N, C, H, W of weight[c] * (student - teacher)², with a gradient to the student alone.
+
+    Written out because autograd's own version costs three more passes over every map in memory.
+    """
+
+    @staticmethod
+    def forward(ctx, student: torch.Tensor, teacher: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        difference = student - teacher
+        weighted = difference * weight.reshape(1, -1, 1, 1)
+        ctx.save_for_backward(weighted)
+        return torch.dot(_rows(weighted).reshape(-1), _rows(difference).reshape(-1)) / difference.numel()
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor):
+        (weighted,) = ctx.saved_tensors
+        return weighted * (gradient * (2.0 / weighted.numel())), None, None
+
+
+def _rows(maps: torch.Tensor) -> torch.Tensor:
+    """N×C×H×W, channels last in memory, as NHW×C without a copy."""
+    return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
+
+
+def unexplained(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """Share of the teacher's variance that the student leaves (a scalar; 0 is perfect, 1 is the channel means)."""
+    rows = _rows(teacher)
+    mean = rows.mean(dim=0)
+    variance = (rows.square().mean(dim=0) - mean.square()).clamp_min_(0)
+    return _WeightedError.apply(student, teacher, 1.0 / (variance + DAMPING * variance.mean() + 1e-8))
+
+
+def distillation(
+    student: Student, teacher: Teacher, image: torch.Tensor, local: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The sum over the boundaries and c39, and the terms on their own (in the order of `NAMES`, detached)."""
+    boundaries, c39 = teacher(image)
+    maps, own_c39 = student.local(image, boundaries) if local else student(image)
+    terms = torch.stack([unexplained(*pair) for pair in zip([*maps, own_c39], [*boundaries, c39], strict=True)])
+    return terms.sum(), terms.detach()
+
+
+class HeldOut:
+    """Held-out photos, whole, squeezed to the nearest of a few shapes with a longest side of 256 px."""
+
+    SHAPES = ((192, 256), (224, 256), (256, 256), (256, 224), (256, 192), (160, 256), (256, 160))
+
+    def __init__(self, photos: list[Photo], batch: int = 16):
+        groups: dict[tuple[int, int], list[np.ndarray]] = {}
+        for photo in photos:
+            aspect = photo.pixels.shape[1] / photo.pixels.shape[0]
+            height, width = min(self.SHAPES, key=lambda s: abs(np.log(s[1] / s[0] / aspect)))
+            view = cv2.resize(photo.pixels, (width, height), interpolation=cv2.INTER_AREA)
+            groups.setdefault((height, width), []).append(view)
+        self.batches = [
+            torch.from_numpy(np.stack(views[start : start + batch]))
+            for _, views in sorted(groups.items())
+            for start in range(0, len(views), batch)
+        ]
+
+    @torch.no_grad()
+    def measure(self, student: Student, teacher: Teacher, local: bool = False) -> dict[str, float]:
+        """Unexplained share by name: mean squared error over variance, both summed over all held-out photos."""
+        student.eval()
+        sums = [[0.0, 0.0, 0.0, 0] for _ in NAMES]  # of squared errors, of targets, of their squares; count
+        for crops in self.batches:
+            image = normalise(crops)
+            boundaries, c39 = teacher(image)
+            maps, own_c39 = student.local(image, boundaries) if local else student(image)
+            for total, own, target in zip(sums, [*maps, own_c39], [*boundaries, c39], strict=True):
+                own, target = own.double(), target.double()
+                total[0] = total[0] + (own - target).square().sum(dim=(0, 2, 3))
+                total[1] = total[1] + target.sum(dim=(0, 2, 3))
+                total[2] = total[2] + target.square().sum(dim=(0, 2, 3))
+                total[3] += target.shape[0] * target.shape[2] * target.shape[3]
+        student.train()
+        result = {}
+        for name, (error, first, second, count) in zip(NAMES, sums, strict=True):
+            variance = second / count - (first / count) ** 2
+            result[name] = float((error / count / (variance + DAMPING * variance.mean() + 1e-8)).mean())
+        return result
