@@ -166,7 +166,7 @@ fn json_rows(source: &Path, root: &Path) -> Result<Vec<Entry>> {
 }
 
 fn entry(mut fields: Map<String, Value>, root: &Path) -> Result<Entry> {
-    let mut text = |column: &str| match fields.get(column) {
+    let text = |column: &str| match fields.get(column) {
         Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(_)) => Ok(None),

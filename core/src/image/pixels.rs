@@ -12,8 +12,11 @@ impl Pixels {
     /// Takes `height × width × 3` bytes of RGB; `None` when a side is zero or the length differs.
     pub fn from_rgb(width: u32, height: u32, data: Vec<u8>) -> Option<Self> {
         let expected = u64::from(width) * u64::from(height) * 3;
-        (width > 0 && height > 0 && data.len() as u64 == expected)
-            .then_some(Self { width, height, data })
+        (width > 0 && height > 0 && data.len() as u64 == expected).then_some(Self {
+            width,
+            height,
+            data,
+        })
     }
 
     /// Columns, at least 1.
@@ -43,7 +46,10 @@ impl Pixels {
 
     /// Red, green and blue at column `x`, row `y`. Panics outside of the image.
     pub fn get(&self, x: u32, y: u32) -> [u8; 3] {
-        assert!(x < self.width && y < self.height, "({x}, {y}) is outside of the image");
+        assert!(
+            x < self.width && y < self.height,
+            "({x}, {y}) is outside of the image"
+        );
         let at = 3 * (y as usize * self.width as usize + x as usize);
         [self.data[at], self.data[at + 1], self.data[at + 2]]
     }

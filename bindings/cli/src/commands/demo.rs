@@ -86,7 +86,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
     let embedder = Embedder::new(open_bundle(arguments.bundle.as_deref())?)?;
     let at = out.join("store.plx");
-    let catalogue = catalogue::read(&out.join("catalogue.csv"), false)?;
+    let catalogue = catalogue::read(&out.join("catalogue").join("catalogue.csv"), false)?;
     let options = BuildOptions::default();
     index::build_with_bar(&at, &embedder, &catalogue.entries, &options, arguments.jobs)?;
     let built = start.elapsed().as_secs_f64() - rendered;

@@ -190,9 +190,9 @@ fn outline(points: impl IntoIterator<Item = (f32, f32)>, closed: bool) -> Path {
     let mut path = PathBuilder::new();
     for (i, (x, y)) in points.into_iter().enumerate() {
         if i == 0 {
-            path.move_to(x, y)
+            path.move_to(x, y);
         } else {
-            path.line_to(x, y)
+            path.line_to(x, y);
         }
     }
     if closed {

@@ -72,16 +72,6 @@ impl Design {
             .cover(canvas, &self.palette, self.palette.tone(), pitch, &mut rng);
     }
 
-    pub(crate) fn inks_on(&self, under: Rgb) -> Inks {
-        let p = &self.palette;
-        Inks {
-            main: p.accent_on(under),
-            accent: mix(p.ground, BLACK, 0.12),
-            light: WHITE,
-            dark: p.dark,
-        }
-    }
-
     /// The emblem of the flavour in the colour of the variant.
     pub(crate) fn flavour_inks(&self) -> Inks {
         let p = &self.palette;
