@@ -12,12 +12,15 @@ use serde_json::{Map, Value};
 
 const PHOTO_EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 
+/// Paths that could not be read, with the reason.
+pub(crate) type Failed = Vec<(PathBuf, String)>;
+
 /// Entries and the folder that their pictures are relative to.
 pub(crate) struct Catalogue {
     pub(crate) root: PathBuf,
     pub(crate) entries: Vec<Entry>,
     /// Folders that could not be read.
-    pub(crate) failed: Vec<(PathBuf, String)>,
+    pub(crate) failed: Failed,
 }
 
 /// Reads a folder, a `.csv` or a `.jsonl` file.
@@ -50,7 +53,7 @@ pub(crate) fn read(source: &Path, group_by_folder: bool) -> Result<Catalogue> {
 }
 
 /// The photos of a folder and of the folders in it, sorted by path.
-pub(crate) fn photos(folder: &Path) -> Result<(Vec<PathBuf>, Vec<(PathBuf, String)>)> {
+pub(crate) fn photos(folder: &Path) -> Result<(Vec<PathBuf>, Failed)> {
     let mut found = Vec::new();
     let mut failed = Vec::new();
     let mut pending = vec![folder.to_owned()];

@@ -156,7 +156,7 @@ fn fit_to_file(
     let bar = progress::bar(photos.len(), "fitting");
     let fitted = progress::with_jobs(jobs, || {
         fit(&backbone, &spec.recipe, &photos, options, &|done| {
-            bar.inc(done as u64)
+            bar.inc(done as u64);
         })
     })?;
     bar.finish_and_clear();

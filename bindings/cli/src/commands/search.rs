@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let query = Query {
         k: arguments.k,
-        region: arguments.roi.clone(),
+        region: arguments.roi,
         rotations: arguments.rotations,
     };
     let pictures = arguments

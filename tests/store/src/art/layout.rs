@@ -7,7 +7,7 @@ use fastrand::Rng;
 use super::canvas::{Canvas, burst, circle, polygon, polyline, rectangle, rounded};
 use super::emblem::{Emblem, Inks};
 use super::lettering::{Align, Face};
-use super::palette::{BLACK, Palette, Rgb, WHITE, mix};
+use super::palette::{BLACK, Palette, WHITE, mix};
 use super::pattern::Pattern;
 
 /// How the front of a package is arranged.
