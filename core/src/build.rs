@@ -169,6 +169,10 @@ pub fn build_index(
     })
 }
 
+fn group_of(entry: &Entry) -> &str {
+    entry.group.as_deref().unwrap_or(&entry.key)
+}
+
 /// Simulated captures of catalogue photos, each asked twice: of the whole index (right when its own
 /// group comes first) and of the index without its group (then every answer is wrong).
 fn observe(
@@ -177,7 +181,7 @@ fn observe(
     entries: &[&Entry],
     options: &BuildOptions,
 ) -> Result<Vec<Observation>, BuildError> {
-    let simulator = CaptureSimulator::new(Settings::capture());
+    let simulator = CaptureSimulator::new(Settings::aimed());
     let captures = options.calibration_queries / 2;
     let observed: Vec<Result<Vec<Observation>, BuildError>> = (0..captures)
         .into_par_iter()
@@ -186,20 +190,27 @@ fn observe(
             // threads finish does not matter.
             let entry = entries[capture * entries.len() / captures];
             let mut rng = fastrand::Rng::with_seed(options.seed.wrapping_add(capture as u64));
-            let backdrop = &entries[rng.usize(..entries.len())].image;
+            let group = group_of(entry);
+            let backdrop = entries[rng.usize(..entries.len())];
+            // What lies around a product seldom is in the catalogue too: the backdrop's group is left
+            // out of both searches, and a product is never its own backdrop.
+            let backdrop = Some(backdrop).filter(|backdrop| group_of(backdrop) != group);
             let read = |path: &Path| image::read_photo(path, &options.limits);
             let Ok(photo) = read(&entry.image) else {
                 return Ok(Vec::new());
             };
-            let view = simulator.view(&photo, read(backdrop).ok().as_ref(), &mut rng);
+            let surroundings = backdrop.and_then(|backdrop| read(&backdrop.image).ok());
+            let view = simulator.view(&photo, surroundings.as_ref(), &mut rng);
             let descriptor = embedder.embed(&view, None)?.descriptor;
-            let group = entry.group.as_deref().unwrap_or(&entry.key);
-            let asked = IndexQuery::new(descriptor.fingerprint, &descriptor.values, 1);
-            let inside = index.search(&asked)?;
-            let outside = index.search(&IndexQuery {
-                excluding_group: Some(group),
-                ..asked
-            })?;
+            let without = |groups: &[&str]| {
+                index.search(&IndexQuery {
+                    excluding_groups: groups,
+                    ..IndexQuery::new(descriptor.fingerprint, &descriptor.values, 1)
+                })
+            };
+            let around = backdrop.map(group_of);
+            let inside = without(around.as_slice())?;
+            let outside = without(&[group, around.unwrap_or(group)])?;
             let observations = [(inside, true), (outside, false)].into_iter();
             Ok(observations
                 .filter_map(|(ranking, known)| {

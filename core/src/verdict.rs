@@ -82,6 +82,8 @@ impl Calibration {
     pub const VERSION: u32 = 1;
     /// Least number of observations of each class.
     pub const MIN_OBSERVATIONS: usize = 20;
+    /// Share of matches that are right, which the threshold of a match is chosen to keep.
+    pub const PRECISION: f64 = 0.95;
 
     /// Fits the model to queries of known answer: some whose first hit was right, some whose first
     /// hit was wrong or whose answer was left out of the catalogue. The order does not matter.
@@ -114,13 +116,35 @@ impl Calibration {
             positive: o.correct,
         });
         let model = fit(samples.collect());
-        Ok(Self {
+        let mut calibration = Self {
             intercept: model.intercept,
             score_weight: model.weights[0],
             margin_weight: model.weights[1],
             samples: u32::try_from(observations.len()).unwrap_or(u32::MAX),
             ..Self::default()
-        })
+        };
+        calibration.match_at = calibration.least_precise_confidence(observations);
+        Ok(calibration)
+    }
+
+    /// The least confidence above which the observations were right as often as
+    /// [`Calibration::PRECISION`] asks, one more wrong one assumed (Laplace); the default's where
+    /// too few are. Never a confidence at which an answer is rather wrong than right.
+    fn least_precise_confidence(&self, observations: &[Observation]) -> f32 {
+        let mut told: Vec<(f32, bool)> = observations
+            .iter()
+            .map(|o| (self.confidence(o.score, o.margin), o.correct))
+            .collect();
+        // Wrong ones first among equals: a threshold cannot part them.
+        told.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let (mut least, mut right) = (self.match_at, 0.0);
+        for (above, (confidence, correct)) in told.into_iter().enumerate() {
+            right += f64::from(u8::from(correct));
+            if right / (above as f64 + 2.0) >= Self::PRECISION {
+                least = least.min(confidence);
+            }
+        }
+        least.max(self.no_match_below)
     }
 
     /// The probability that the first hit is right, 0 to 1. The same bits on every platform.
@@ -261,6 +285,25 @@ mod tests {
         let all: Vec<_> = (0..80).map(|i| observation(0.5, 0.1, i % 4 != 0)).collect();
         let confidence = Calibration::fit(&all).unwrap().confidence(0.5, 0.1);
         assert!((confidence - 0.75).abs() < 0.02, "{confidence}");
+    }
+
+    #[test]
+    fn a_match_is_as_often_right_as_was_asked_for() {
+        let mut all = observations(-5.0, 8.0, 6.0);
+        // A model that is unsure of everything: the share of right ones decides, not its number.
+        all.iter_mut().for_each(|o| o.margin = 0.0);
+        let fitted = Calibration::fit(&all).unwrap();
+        let matched = all
+            .iter()
+            .filter(|o| fitted.decide(o.score, o.margin).0 == Verdict::Match);
+        let right: Vec<bool> = matched.map(|o| o.correct).collect();
+        let share = right.iter().filter(|&&right| right).count() as f64 / right.len() as f64;
+        assert!(
+            right.len() > 100 && share >= Calibration::PRECISION,
+            "{share} of {}",
+            right.len()
+        );
+        assert!(fitted.match_at >= fitted.no_match_below && fitted.match_at <= 0.9);
     }
 
     #[test]

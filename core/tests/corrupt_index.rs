@@ -61,12 +61,12 @@ fn file_with(dir: &Path, prefix: &str) -> PathBuf {
 fn use_fully(path: &Path) -> Result<(), IndexError> {
     let index = Index::open(path)?;
     let mut results = Vec::new();
-    for excluding_group in [None, Some("set"), Some("jar")] {
+    for excluding_groups in [&[][..], &["set"], &["set", "jar"]] {
         let query = IndexQuery::new(model(), &[1.0, 0.5, 0.2], 9);
         results.push(
             index
                 .search(&IndexQuery {
-                    excluding_group,
+                    excluding_groups,
                     ..query
                 })
                 .map(|_| ()),

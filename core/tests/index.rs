@@ -110,7 +110,7 @@ fn an_excluded_group_is_as_good_as_absent() {
     let (_dir, smaller) = built(&without, 3, u32::MAX);
     let query = IndexQuery::new(model(), &[2.0, 0.2, 0.0], 9);
     let excluding = IndexQuery {
-        excluding_group: Some("mug"),
+        excluding_groups: &["mug"],
         ..query
     };
     let [mut found, expected] = [
@@ -125,7 +125,7 @@ fn an_excluded_group_is_as_good_as_absent() {
         .for_each(|(hit, other)| hit.row = other.row);
     assert_eq!(found, expected);
     let unknown = IndexQuery {
-        excluding_group: Some("no such group"),
+        excluding_groups: &["no such group"],
         ..query
     };
     assert_eq!(

@@ -55,6 +55,16 @@ impl Geometry {
         }
     }
 
+    /// As [`Geometry::capture`], by a user who points at the product: most of it is in the view, and
+    /// nearly in the middle.
+    pub const fn aimed() -> Self {
+        Self {
+            scale: Range::new(0.6, 1.2),
+            shift: 0.6,
+            ..Self::capture()
+        }
+    }
+
     /// Width and height of the view of a picture of `shape` (width, height), `longest` pixels along
     /// its longer side.
     pub fn view_size(&self, shape: [u32; 2], longest: u32, rng: &mut Rng) -> [u32; 2] {

@@ -60,6 +60,15 @@ impl Settings {
         }
     }
 
+    /// What is searched with: a capture by a user who points at the product. Verdicts are calibrated
+    /// on these; whitening learns more from the wider range of [`Settings::capture`].
+    pub const fn aimed() -> Self {
+        Self {
+            geometry: Geometry::aimed(),
+            ..Self::capture()
+        }
+    }
+
     /// No change but the size: a view is the photo, scaled.
     pub const fn none() -> Self {
         Self {
