@@ -1,15 +1,16 @@
 //! The model bundle: one mapped file that holds everything that decides a descriptor (backbone,
 //! preprocessing, recipe, whitening) and the card that says where it comes from.
 //!
-//! Sections (see `container`): `spec` preprocessing and recipe as JSON, `onnx` the network, `whit`
-//! the whitenings, `card` name, licence and notes. The fingerprint covers the first three.
+//! Sections (see `container`): `spec` preprocessing and recipe as JSON, `plan` the quantised network
+//! or `onnx` the network in float (exactly one of the two), `whit` the whitenings, `card` name,
+//! licence and notes. The fingerprint covers all but the card.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::Preprocessing;
+use crate::backbone::{Backbone, BackboneError, Preprocessing};
 use crate::container::{Container, ContainerError, ContainerWriter, Kind, Tag};
 use crate::descriptor::{Recipe, RecipeError, Whitening};
 use crate::fingerprint::Fingerprint;
@@ -17,6 +18,7 @@ use crate::fingerprint::Fingerprint;
 const SPEC: Tag = Tag(*b"spec");
 const CARD: Tag = Tag(*b"card");
 const ONNX: Tag = Tag(*b"onnx");
+const PLAN: Tag = Tag(*b"plan");
 const WHITENINGS: Tag = Tag(*b"whit");
 
 /// Changes when the code computes other descriptors from the same bundle.
@@ -30,6 +32,37 @@ pub struct Spec {
     pub preprocessing: Preprocessing,
     /// Maps to the descriptor.
     pub recipe: Recipe,
+}
+
+/// The network of a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network<'a> {
+    /// An ONNX model that runs in float (feature `tract`).
+    Onnx(&'a [u8]),
+    /// A quantised plan, as [`quantise`](crate::backbone::quantise) makes it.
+    Plan(&'a [u8]),
+}
+
+impl Network<'_> {
+    /// The model's or the plan's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Onnx(bytes) | Self::Plan(bytes) => bytes,
+        }
+    }
+}
+
+impl<'a> From<&'a [u8]> for Network<'a> {
+    /// Bare bytes are an ONNX model.
+    fn from(onnx: &'a [u8]) -> Self {
+        Self::Onnx(onnx)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Network<'a> {
+    fn from(onnx: &'a [u8; N]) -> Self {
+        Self::Onnx(onnx)
+    }
 }
 
 /// What people should know of a bundle; not part of the fingerprint.
@@ -129,7 +162,10 @@ impl Bundle {
         spec.recipe.check()?;
         let card: Card = serde_json::from_slice(section(CARD, "card")?)
             .map_err(|error| content("card", error.to_string()))?;
-        section(ONNX, "onnx")?;
+        if container.section(ONNX).is_some() == container.section(PLAN).is_some() {
+            let reason = "expected either this section or onnx".to_owned();
+            return Err(content("plan", reason));
+        }
         let whitenings = whitenings_from_bytes(section(WHITENINGS, "whit")?)
             .ok_or_else(|| content("whit", "lengths do not fit the section".to_owned()))?;
         check_whitenings(&spec.recipe, &whitenings)?;
@@ -149,7 +185,7 @@ impl Bundle {
     pub fn verify(&self) -> Result<(), BundleError> {
         self.container.verify()?;
         let whitenings = self.container.section(WHITENINGS).unwrap_or_default();
-        let found = fingerprint_of(&self.spec, self.onnx(), whitenings);
+        let found = fingerprint_of(&self.spec, self.network(), whitenings);
         if found != self.fingerprint() {
             return Err(BundleError::Content {
                 file: self.file.clone(),
@@ -180,8 +216,36 @@ impl Bundle {
     }
 
     /// The network.
+    pub fn network(&self) -> Network<'_> {
+        match self.container.section(PLAN) {
+            Some(plan) => Network::Plan(plan),
+            None => Network::Onnx(self.container.section(ONNX).unwrap_or_default()),
+        }
+    }
+
+    /// The network as ONNX; empty when it is a plan. See [`Bundle::network`].
     pub fn onnx(&self) -> &[u8] {
         self.container.section(ONNX).unwrap_or_default()
+    }
+
+    /// Makes the network ready to run, with the taps of any recipe. A plan's weights are used where
+    /// they are mapped.
+    ///
+    /// # Errors
+    /// [`BackboneError`] when the network cannot be read or lacks a tap;
+    /// [`BackboneError::NeedsTract`] for ONNX in a library without the feature `tract`.
+    pub fn backbone(&self, taps: &[String]) -> Result<Backbone, BackboneError> {
+        let preprocessing = self.spec.preprocessing.clone();
+        match self.network() {
+            Network::Plan(_) => {
+                let plan = Arc::new(PlanSection(self.container.clone()));
+                Backbone::from_shared_plan(plan, preprocessing, taps)
+            }
+            #[cfg(feature = "tract")]
+            Network::Onnx(onnx) => Backbone::from_onnx(onnx, preprocessing, taps),
+            #[cfg(not(feature = "tract"))]
+            Network::Onnx(_) => Err(BackboneError::NeedsTract),
+        }
     }
 
     /// One a part of the recipe, or none when the recipe was not fitted.
@@ -200,25 +264,38 @@ impl Bundle {
     }
 }
 
+/// The plan inside of a mapped file, which it keeps mapped.
+struct PlanSection(Arc<Container>);
+
+impl AsRef<[u8]> for PlanSection {
+    fn as_ref(&self) -> &[u8] {
+        self.0.section(PLAN).unwrap_or_default()
+    }
+}
+
 /// Writes a bundle. The same parts give the same bytes.
 ///
 /// # Errors
 /// [`BundleError`] when the parts do not fit each other or the file cannot be written.
-pub fn write(
+pub fn write<'n>(
     path: impl Into<PathBuf>,
     spec: &Spec,
     card: &Card,
-    onnx: &[u8],
+    network: impl Into<Network<'n>>,
     whitenings: &[Whitening],
 ) -> Result<Fingerprint, BundleError> {
+    let network = network.into();
     spec.recipe.check()?;
     check_whitenings(&spec.recipe, whitenings)?;
     let whitenings = whitenings_to_bytes(whitenings);
-    let fingerprint = fingerprint_of(spec, onnx, &whitenings);
+    let fingerprint = fingerprint_of(spec, network, &whitenings);
     let mut writer = ContainerWriter::new(Kind::Bundle, fingerprint);
     writer.section(SPEC, json(spec));
     writer.section(CARD, json(card));
-    writer.section(ONNX, onnx.to_vec());
+    match network {
+        Network::Onnx(onnx) => writer.section(ONNX, onnx),
+        Network::Plan(plan) => writer.section(PLAN, plan),
+    };
     writer.section(WHITENINGS, whitenings);
     writer.write(&path.into())?;
     Ok(fingerprint)
@@ -229,14 +306,19 @@ fn json(value: &impl Serialize) -> Vec<u8> {
 }
 
 /// The recipe's name and the way in which it was fitted do not decide a descriptor.
-fn fingerprint_of(spec: &Spec, onnx: &[u8], whitenings: &[u8]) -> Fingerprint {
+fn fingerprint_of(spec: &Spec, network: Network<'_>, whitenings: &[u8]) -> Fingerprint {
     let mut spec = spec.clone();
     spec.recipe.name.clear();
     spec.recipe
         .parts
         .iter_mut()
         .for_each(|part| part.whitening = Default::default());
-    Fingerprint::of_parts([PIPELINE, &json(&spec), onnx, whitenings])
+    let spec = json(&spec);
+    match network {
+        Network::Onnx(onnx) => Fingerprint::of_parts([PIPELINE, &spec, onnx, whitenings]),
+        // One part more: no plan can be taken for an ONNX model.
+        Network::Plan(plan) => Fingerprint::of_parts([PIPELINE, &spec, b"plan", plan, whitenings]),
+    }
 }
 
 fn check_whitenings(recipe: &Recipe, whitenings: &[Whitening]) -> Result<(), BundleError> {
@@ -336,15 +418,26 @@ mod tests {
     fn the_fingerprint_follows_what_decides_a_descriptor_and_nothing_else() {
         let (spec, _, whitenings) = parts();
         let bytes = whitenings_to_bytes(&whitenings);
-        let fingerprint = fingerprint_of(&spec, b"onnx", &bytes);
+        let fingerprint = fingerprint_of(&spec, b"onnx".into(), &bytes);
         let mut renamed = spec.clone();
         renamed.recipe.name = "other".into();
-        assert_eq!(fingerprint_of(&renamed, b"onnx", &bytes), fingerprint);
+        assert_eq!(
+            fingerprint_of(&renamed, b"onnx".into(), &bytes),
+            fingerprint
+        );
         let mut weighted = spec.clone();
         weighted.recipe.parts[0].weight = 2.0;
-        assert_ne!(fingerprint_of(&weighted, b"onnx", &bytes), fingerprint);
-        assert_ne!(fingerprint_of(&spec, b"onny", &bytes), fingerprint);
-        assert_ne!(fingerprint_of(&spec, b"onnx", &bytes[1..]), fingerprint);
+        assert_ne!(
+            fingerprint_of(&weighted, b"onnx".into(), &bytes),
+            fingerprint
+        );
+        let plan = Network::Plan(b"onnx");
+        assert_ne!(fingerprint_of(&spec, plan, &bytes), fingerprint);
+        assert_ne!(fingerprint_of(&spec, b"onny".into(), &bytes), fingerprint);
+        assert_ne!(
+            fingerprint_of(&spec, b"onnx".into(), &bytes[1..]),
+            fingerprint
+        );
     }
 
     #[test]

@@ -56,10 +56,13 @@ impl Embedder {
     /// # Errors
     /// [`BackboneError`] when the network cannot be read or lacks a tap of the recipe.
     pub fn new(bundle: Bundle) -> Result<Self, BackboneError> {
-        let spec = bundle.spec();
-        let taps = spec.recipe.taps();
-        let backbone = Backbone::from_onnx(bundle.onnx(), spec.preprocessing.clone(), &taps)?;
+        let backbone = bundle.backbone(&bundle.spec().recipe.taps())?;
         Ok(Self { bundle, backbone })
+    }
+
+    /// The network, ready to run.
+    pub fn backbone(&self) -> &Backbone {
+        &self.backbone
     }
 
     /// The bundle that was loaded.

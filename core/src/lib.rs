@@ -11,7 +11,6 @@ pub mod image;
 pub mod backbone;
 pub mod bundle;
 pub mod descriptor;
-#[cfg(feature = "tract")]
 pub mod embedder;
 pub mod fingerprint;
 
@@ -20,7 +19,6 @@ pub mod index;
 pub(crate) mod kernel;
 pub mod verdict;
 
-#[cfg(feature = "tract")]
 pub mod lens;
 
 #[cfg(feature = "build")]

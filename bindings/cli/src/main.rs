@@ -35,9 +35,11 @@ enum Command {
     Eval(commands::eval::Arguments),
     /// Learn a recipe's whitening from photos without labels and write a bundle
     Fit(commands::fit::Arguments),
-    /// Inspect a model bundle
+    /// Inspect a model bundle, or quantise its network
     #[command(subcommand)]
     Bundle(commands::bundle::Command),
+    /// Measure the time of each stage, or of each layer of the network
+    Bench(commands::bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => commands::eval::run(&arguments),
         Command::Fit(arguments) => commands::fit::run(&arguments),
         Command::Bundle(command) => commands::bundle::run(&command),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

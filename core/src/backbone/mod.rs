@@ -1,17 +1,27 @@
 //! The network up to its feature maps: pixels in, one map a tap out.
 //!
 //! A *tap* is a map that leaves the backbone under its ONNX output name. The network runs at any
-//! input size whose sides are multiples of its stride; a plan a size is made once and kept.
+//! input size whose sides are multiples of its stride. It is either a quantised [`plan`] of our own
+//! (the same bits on every processor) or an ONNX network in float through tract, which is also the
+//! measure of what quantisation loses.
 
+mod engine;
 mod feature_map;
+#[cfg(feature = "build")]
+mod graph;
+mod plan;
 mod preprocessing;
+#[cfg(feature = "build")]
+mod quantise;
 #[cfg(feature = "tract")]
 mod tract;
+mod window;
 
+pub use engine::{Backbone, LayerTime, RunOptions};
 pub use feature_map::FeatureMap;
 pub use preprocessing::Preprocessing;
-#[cfg(feature = "tract")]
-pub use tract::Backbone;
+#[cfg(feature = "build")]
+pub use quantise::{QuantiseOptions, RangeRule, quantise};
 
 /// Why a network was refused or did not run.
 #[derive(Debug, thiserror::Error)]
@@ -51,4 +61,42 @@ pub enum BackboneError {
         /// Its shape and type.
         found: String,
     },
+    /// A node that the quantised plan cannot run.
+    #[error("node {node} ({operator}): {reason}")]
+    Unsupported {
+        /// The ONNX node.
+        node: String,
+        /// Its operator.
+        operator: String,
+        /// What was found, and what would be accepted.
+        reason: String,
+    },
+    /// The bytes are no sound plan.
+    #[error("not a sound plan: {reason}; fetch or convert the bundle again")]
+    Plan {
+        /// What was expected and found, and where.
+        reason: String,
+    },
+    /// Quantising needs what it was not given.
+    #[error("cannot quantise: {reason}")]
+    Calibration {
+        /// What is missing.
+        reason: String,
+    },
+    /// An ONNX network, but this library was built without the engine for it.
+    #[error(
+        "the bundle holds an ONNX network, which this build cannot run (feature `tract`); convert it with `pocketlens bundle convert`"
+    )]
+    NeedsTract,
+    /// The processor lacks the instruction set that was asked for.
+    #[error("this processor has no {name:?}, it has {available:?}")]
+    UnknownCpu {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        available: Vec<&'static str>,
+    },
+    /// The run was stopped from outside.
+    #[error("cancelled")]
+    Cancelled,
 }

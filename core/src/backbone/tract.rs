@@ -19,24 +19,19 @@ const LARGEST_MAP: usize = 1 << 26;
 type Plan = Arc<RunnableModel<TypedFact, Box<dyn TypedOp>>>;
 
 /// A network with its taps, ready for any input size.
-pub struct Backbone {
+pub(super) struct FloatNetwork {
     model: InferenceModel,
-    preprocessing: Preprocessing,
     taps: Vec<String>,
     /// Least recently used first.
     plans: Mutex<Vec<((u32, u32), Plan)>>,
 }
 
-impl Backbone {
+impl FloatNetwork {
     /// Reads an ONNX model with one input `1×3×H×W` and the taps as named outputs.
     ///
     /// # Errors
     /// [`BackboneError::Unreadable`] and [`BackboneError::MissingTap`].
-    pub fn from_onnx(
-        onnx: &[u8],
-        preprocessing: Preprocessing,
-        taps: &[String],
-    ) -> Result<Self, BackboneError> {
+    pub(super) fn from_onnx(onnx: &[u8], taps: &[String]) -> Result<Self, BackboneError> {
         let read = || tract_onnx::onnx().model_for_read(&mut std::io::Cursor::new(onnx));
         let model = guarded(read).map_err(|reason| BackboneError::Unreadable { reason })?;
         if model.inputs.len() != 1 {
@@ -71,15 +66,9 @@ impl Backbone {
             .collect();
         Ok(Self {
             model,
-            preprocessing,
             taps: taps.to_vec(),
             plans: Mutex::default(),
         })
-    }
-
-    /// The network's input size and value range.
-    pub fn preprocessing(&self) -> &Preprocessing {
-        &self.preprocessing
     }
 
     /// Runs the network on an input of the size that [`Preprocessing::sizing`] asks for; one map a
@@ -87,7 +76,11 @@ impl Backbone {
     ///
     /// # Errors
     /// [`BackboneError::Unrunnable`] and [`BackboneError::NotAMap`].
-    pub fn run(&self, pixels: &Pixels) -> Result<Vec<FeatureMap>, BackboneError> {
+    pub(super) fn run(
+        &self,
+        pixels: &Pixels,
+        preprocessing: &Preprocessing,
+    ) -> Result<Vec<FeatureMap>, BackboneError> {
         let (width, height) = (pixels.width(), pixels.height());
         let unrunnable = |reason| BackboneError::Unrunnable {
             width,
@@ -97,7 +90,7 @@ impl Backbone {
         let plan = self.plan(width, height)?;
         let shape = [1, 3, height as usize, width as usize];
         let outputs = guarded(|| {
-            let input = Tensor::from_shape(&shape, &self.preprocessing.planes(pixels))?;
+            let input = Tensor::from_shape(&shape, &preprocessing.planes(pixels))?;
             plan.run(tvec!(input.into_tvalue()))
         })
         .map_err(unrunnable)?;

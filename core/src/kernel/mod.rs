@@ -5,6 +5,10 @@
 //! chooses, from a [`Cpu`] value.
 
 mod cpu;
+pub(crate) mod depthwise;
 pub(crate) mod dot;
+pub(crate) mod gemm;
+pub(crate) mod pack;
+pub(crate) mod requantise;
 
 pub(crate) use cpu::Cpu;

@@ -1,14 +1,15 @@
-//! `pocketlens bundle`: info, verify.
+//! `pocketlens bundle`: info, verify, convert.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use pocketlens::bundle::{Bundle, Network};
 use pocketlens::embedder::Embedder;
 use serde_json::json;
 
-use super::{open_bundle, print_json, print_line};
+use super::{convert, open_bundle, print_json, print_line};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -16,6 +17,8 @@ pub(crate) enum Command {
     Info(Arguments),
     /// Check every checksum, the fingerprint, and that the network loads
     Verify(Arguments),
+    /// Quantise a network: write a bundle that runs on the int8 plan
+    Convert(convert::Arguments),
 }
 
 #[derive(Args)]
@@ -31,6 +34,7 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Info(arguments) => info(arguments),
         Command::Verify(arguments) => verify(arguments),
+        Command::Convert(arguments) => convert::run(arguments),
     }
 }
 
@@ -44,6 +48,7 @@ pub(super) fn info(arguments: &Arguments) -> Result<ExitCode> {
             "dim": bundle.dim(),
             "fingerprint": bundle.fingerprint(),
             "backbone": card.backbone,
+            "network": kind(&bundle),
             "taps": spec.recipe.taps(),
             "recipe": spec.recipe,
             "preprocessing": spec.preprocessing,
@@ -59,6 +64,7 @@ pub(super) fn info(arguments: &Arguments) -> Result<ExitCode> {
         print_line(format_args!("descriptor      {} components", bundle.dim()))?;
         print_line(format_args!("fingerprint     {}", bundle.fingerprint()))?;
         print_line(format_args!("backbone        {}", card.backbone))?;
+        print_line(format_args!("network         {}", kind(&bundle)))?;
         print_line(format_args!(
             "taps            {}",
             spec.recipe.taps().join(", ")
@@ -72,6 +78,13 @@ pub(super) fn info(arguments: &Arguments) -> Result<ExitCode> {
         print_line(format_args!("notes           {}", card.notes))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn kind(bundle: &Bundle) -> &'static str {
+    match bundle.network() {
+        Network::Onnx(_) => "onnx, float",
+        Network::Plan(_) => "plan, int8",
+    }
 }
 
 fn verify(arguments: &Arguments) -> Result<ExitCode> {

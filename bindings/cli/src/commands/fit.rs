@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use pocketlens::backbone::{Backbone, Preprocessing};
-use pocketlens::bundle::{self, Bundle, Card, Spec};
+use pocketlens::bundle::{self, Bundle, Card, Network, Spec};
 use pocketlens::descriptor::Recipe;
 use pocketlens::fit::{FitOptions, fit};
 
@@ -51,9 +51,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let (onnx, preprocessing) = network(&arguments.backbone)?;
+    let source = Source::open(&arguments.backbone)?;
     let spec = Spec {
-        preprocessing,
+        preprocessing: source.preprocessing(),
         recipe: recipe(&arguments.recipe)?,
     };
     let stem = arguments
@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         ..FitOptions::default()
     };
     fit_to_file(
-        &onnx,
+        source.network(),
         &spec,
         &card,
         &arguments.photos,
@@ -105,7 +105,7 @@ pub(super) fn refit(
         recipe: recipe(recipe_name)?,
     };
     fit_to_file(
-        bundle.onnx(),
+        bundle.network(),
         &spec,
         bundle.card(),
         photos,
@@ -115,19 +115,40 @@ pub(super) fn refit(
     )
 }
 
-fn network(path: &Path) -> Result<(Vec<u8>, Preprocessing)> {
-    if path
-        .extension()
-        .is_some_and(|extension| extension == "lens")
-    {
-        let bundle = Bundle::open(path)?;
-        return Ok((bundle.onnx().to_vec(), bundle.spec().preprocessing.clone()));
-    }
-    let onnx = std::fs::read(path).with_context(|| path.display().to_string())?;
-    Ok((onnx, Preprocessing::default()))
+/// Where a network comes from: an ONNX file, or a bundle.
+pub(super) enum Source {
+    Onnx(Vec<u8>),
+    Bundle(Box<Bundle>),
 }
 
-fn recipe(name: &str) -> Result<Recipe> {
+impl Source {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "lens")
+        {
+            return Ok(Self::Bundle(Box::new(Bundle::open(path)?)));
+        }
+        let onnx = std::fs::read(path).with_context(|| path.display().to_string())?;
+        Ok(Self::Onnx(onnx))
+    }
+
+    pub(super) fn network(&self) -> Network<'_> {
+        match self {
+            Self::Onnx(onnx) => Network::Onnx(onnx),
+            Self::Bundle(bundle) => bundle.network(),
+        }
+    }
+
+    pub(super) fn preprocessing(&self) -> Preprocessing {
+        match self {
+            Self::Onnx(_) => Preprocessing::default(),
+            Self::Bundle(bundle) => bundle.spec().preprocessing.clone(),
+        }
+    }
+}
+
+pub(super) fn recipe(name: &str) -> Result<Recipe> {
     if let Some(recipe) = Recipe::named(name) {
         return Ok(recipe);
     }
@@ -136,8 +157,8 @@ fn recipe(name: &str) -> Result<Recipe> {
     serde_json::from_str(&text).with_context(|| name.to_owned())
 }
 
-fn fit_to_file(
-    onnx: &[u8],
+pub(super) fn fit_to_file(
+    network: Network<'_>,
     spec: &Spec,
     card: &Card,
     folders: &[PathBuf],
@@ -146,7 +167,11 @@ fn fit_to_file(
     jobs: Option<usize>,
 ) -> Result<()> {
     let taps = spec.recipe.taps();
-    let backbone = Backbone::from_onnx(onnx, spec.preprocessing.clone(), &taps)?;
+    let preprocessing = spec.preprocessing.clone();
+    let backbone = match network {
+        Network::Onnx(onnx) => Backbone::from_onnx(onnx, preprocessing, &taps)?,
+        Network::Plan(plan) => Backbone::from_plan(plan.to_vec(), preprocessing, &taps)?,
+    };
     let mut photos = Vec::new();
     for folder in folders {
         let (found, failed) = catalogue::photos(folder)?;
@@ -166,7 +191,7 @@ fn fit_to_file(
         .into_iter()
         .map(|(path, error)| (path, error.to_string()));
     warn_about(&failed.collect::<Vec<_>>());
-    bundle::write(out, spec, card, onnx, &fitted.whitenings)?;
+    bundle::write(out, spec, card, network, &fitted.whitenings)?;
     eprintln!("fitted on {} photos: {}", fitted.photos, out.display());
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! One file a subcommand; each has its arguments and a `run`.
 
+pub(crate) mod bench;
 pub(crate) mod bundle;
+mod convert;
 pub(crate) mod demo;
 pub(crate) mod embed;
 pub(crate) mod eval;

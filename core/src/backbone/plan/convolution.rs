@@ -1,0 +1,339 @@
+//! Convolutions: depthwise row by row, pointwise in place, all others as a product of laid-out
+//! windows (im2col) with the weight matrix.
+
+use super::description::{Convolution, Packing};
+use super::execute::{Job, Map, Split};
+use super::memory::panel_locations;
+use crate::kernel::depthwise::{Depthwise, depthwise_row};
+use crate::kernel::gemm::{Rows, RowsMut, Weights, gemm};
+use crate::kernel::requantise::{Activation, Requantise};
+
+pub(super) fn run(
+    job: &Job<'_>,
+    convolution: &Convolution,
+    out: &mut [u8],
+    split: &Split,
+    scratch: &mut [Vec<u8>],
+) {
+    let input = job.inputs[0];
+    let outputs = job.plan.description.layers[job.layer].channels;
+    match convolution.packing(input.channels, outputs) {
+        Packing::Depthwise => depthwise(job, convolution, out, split, scratch),
+        Packing::Matrix if convolution.groups > 1 => {
+            split.run(out, 1, scratch, &|first, out, scratch| {
+                grouped(job, convolution, first, out, scratch);
+            });
+        }
+        Packing::Matrix if convolution.window.is_point() && input.value != 0 => {
+            split.run(out, 1, scratch, &|first, out, _| {
+                pointwise(job, convolution, first, out);
+            });
+        }
+        Packing::Matrix => split.run(out, 1, scratch, &|first, out, scratch| {
+            windows(job, convolution, first, out, scratch);
+        }),
+    }
+}
+
+/// Weights and requantisation of one block of outputs.
+fn block<'a>(
+    job: &Job<'a>,
+    convolution: &Convolution,
+    block: usize,
+) -> (Weights<'a>, Requantise<'a>) {
+    let input = job.inputs[0].channels;
+    let outputs = job.plan.description.layers[job.layer].channels;
+    let (_, width) = convolution.blocks(input, outputs);
+    let padded = width.next_multiple_of(16);
+    let parameters = &job.plan.parameters[job.layer];
+    let range = block * padded..(block + 1) * padded;
+    let length = convolution.weights_length(input, outputs);
+    let start = convolution.weights + block * (length + 12 * padded);
+    let weights = Weights {
+        inputs: (convolution.window.area() * (input / convolution.groups)).next_multiple_of(8),
+        outputs: width,
+        packed: &job.plan.blob()[start..start + length],
+        bias: &parameters.bias[range.clone()],
+        sums: &parameters.sums[range.clone()],
+        pair_safe: convolution.pair_safe,
+    };
+    let requantise = Requantise {
+        multiplier: &parameters.multiplier[range],
+        zero: convolution.range.zero,
+        low: f32::from(convolution.range.low),
+        high: f32::from(convolution.range.high),
+        activation: match convolution.hard_swish {
+            None => Activation::Linear,
+            Some(scale) => Activation::HardSwish { scale },
+        },
+        residual_multiplier: convolution.residual.unwrap_or_default(),
+    };
+    (weights, requantise)
+}
+
+/// Locations `first..first + count` of a map as rows.
+fn rows<'a>(map: Map<'a>, first: usize, count: usize) -> Rows<'a> {
+    Rows {
+        data: &map.data[first * map.stride..(first + count) * map.stride],
+        count,
+        stride: map.stride,
+    }
+}
+
+fn pointwise(job: &Job<'_>, convolution: &Convolution, first: usize, out: &mut [u8]) {
+    let (weights, requantise) = block(job, convolution, 0);
+    let stride = job.plan.description.stride(job.layer + 1);
+    let count = out.len() / stride;
+    let residual = job.inputs.get(1).map(|&map| rows(map, first, count));
+    gemm(job.cpu)(
+        &rows(job.inputs[0], first, count),
+        &weights,
+        &requantise,
+        residual.as_ref(),
+        &mut RowsMut {
+            data: out,
+            count,
+            stride,
+        },
+    );
+}
+
+fn windows(
+    job: &Job<'_>,
+    convolution: &Convolution,
+    first: usize,
+    out: &mut [u8],
+    scratch: &mut [u8],
+) {
+    let (weights, requantise) = block(job, convolution, 0);
+    let stride = job.plan.description.stride(job.layer + 1);
+    let layout = Layout::new(job, convolution);
+    let step = panel_locations(layout.sum);
+    let kernel = gemm(job.cpu);
+    for (at, out) in out.chunks_mut(step * stride).enumerate() {
+        let (first, count) = (first + at * step, out.len() / stride);
+        layout.lay_out(0, first, count, scratch);
+        let residual = job.inputs.get(1).map(|&map| rows(map, first, count));
+        let panel = Rows {
+            data: &scratch[..count * layout.sum],
+            count,
+            stride: layout.sum,
+        };
+        let mut out = RowsMut {
+            data: out,
+            count,
+            stride,
+        };
+        kernel(&panel, &weights, &requantise, residual.as_ref(), &mut out);
+    }
+}
+
+/// Each group by itself. Its results pass through scratch memory, since a kernel may write up to a
+/// multiple of 8 channels, which would reach into the next group.
+fn grouped(
+    job: &Job<'_>,
+    convolution: &Convolution,
+    first: usize,
+    out: &mut [u8],
+    scratch: &mut [u8],
+) {
+    let stride = job.plan.description.stride(job.layer + 1);
+    let outputs = job.plan.description.layers[job.layer].channels / convolution.groups;
+    let width = outputs.next_multiple_of(8);
+    let layout = Layout::new(job, convolution);
+    let step = panel_locations(layout.sum);
+    let kernel = gemm(job.cpu);
+    for (at, out) in out.chunks_mut(step * stride).enumerate() {
+        let (first, count) = (first + at * step, out.len() / stride);
+        for group in 0..convolution.groups {
+            let (weights, requantise) = block(job, convolution, group);
+            layout.lay_out(group, first, count, scratch);
+            let (panel, rest) = scratch.split_at_mut(count * layout.sum);
+            let (results, residuals) = rest.split_at_mut(count * width);
+            let channels = group * outputs..(group + 1) * outputs;
+            let residual = job.inputs.get(1).map(|map| {
+                let locations = map.data[first * map.stride..].chunks_exact(map.stride);
+                let into = residuals.chunks_exact_mut(width).take(count);
+                for (into, from) in into.zip(locations) {
+                    into[..outputs].copy_from_slice(&from[channels.clone()]);
+                }
+                Rows {
+                    data: &residuals[..count * width],
+                    count,
+                    stride: width,
+                }
+            });
+            let panel = Rows {
+                data: panel,
+                count,
+                stride: layout.sum,
+            };
+            let mut into = RowsMut {
+                data: results,
+                count,
+                stride: width,
+            };
+            kernel(&panel, &weights, &requantise, residual.as_ref(), &mut into);
+            let locations = out.chunks_exact_mut(stride);
+            for (location, result) in locations.zip(results.chunks_exact(width)) {
+                location[channels.clone()].copy_from_slice(&result[..outputs]);
+            }
+        }
+    }
+}
+
+fn depthwise(
+    job: &Job<'_>,
+    convolution: &Convolution,
+    out: &mut [u8],
+    split: &Split,
+    scratch: &mut [Vec<u8>],
+) {
+    let input = job.inputs[0];
+    let (weights, requantise) = block(job, convolution, 0);
+    let window = &convolution.window;
+    let (size, stride) = (window.size[0], window.stride[0]);
+    let weights = Depthwise {
+        channels: input.channels,
+        size,
+        stride,
+        packed: weights.packed,
+        bias: weights.bias,
+        sums: weights.sums,
+    };
+    let [height, width] = input.shape;
+    let front = |axis: usize| match window.outputs(axis, input.shape[axis]) {
+        Some((_, front)) => front,
+        None => unreachable!("shapes were worked out before"),
+    };
+    let (top, left) = (front(0), front(1));
+    let kernel = depthwise_row(job.cpu);
+    let row = width * input.stride;
+    let columns = job.shape[1];
+    split.run(out, columns, scratch, &|first, out, _| {
+        for (at, out) in out.chunks_exact_mut(columns * split.stride).enumerate() {
+            let y = (first / columns + at) * stride;
+            let mut rows = [&job.row[..row]; 5];
+            for (ky, slot) in rows[..size].iter_mut().enumerate() {
+                if let Some(y) = (y + ky).checked_sub(top)
+                    && y < height
+                {
+                    *slot = &input.data[y * row..(y + 1) * row];
+                }
+            }
+            kernel(
+                &rows[..size],
+                width,
+                input.zero,
+                left,
+                &weights,
+                &requantise,
+                out,
+            );
+        }
+    });
+}
+
+/// How windows of a map become rows of a matrix: kernel row, kernel column, channel.
+struct Layout<'a> {
+    map: Map<'a>,
+    window: super::super::window::Window,
+    /// Channels of one group.
+    depth: usize,
+    /// Bytes of a row: the window, padded to a multiple of 8.
+    sum: usize,
+    front: [usize; 2],
+    columns: usize,
+    /// One location of padding.
+    fill: Vec<u8>,
+}
+
+impl<'a> Layout<'a> {
+    fn new(job: &Job<'a>, convolution: &Convolution) -> Self {
+        let map = job.inputs[0];
+        let depth = map.channels / convolution.groups;
+        let window = convolution.window;
+        let front = [0, 1].map(|axis| match window.outputs(axis, map.shape[axis]) {
+            Some((_, front)) => front,
+            None => unreachable!("shapes were worked out before"),
+        });
+        Self {
+            map,
+            window,
+            depth,
+            sum: (window.area() * depth).next_multiple_of(8),
+            front,
+            columns: job.shape[1],
+            fill: match map.value {
+                0 => job.plan.description.fill.to_vec(),
+                _ => vec![map.zero; map.channels],
+            },
+        }
+    }
+
+    /// Lays out the windows of `count` output locations from `first` on, for one group.
+    fn lay_out(&self, group: usize, first: usize, count: usize, panel: &mut [u8]) {
+        let (depth, stride) = (self.depth, self.map.stride);
+        let offset = group * depth;
+        let fill = &self.fill[offset..offset + depth];
+        let [height, width] = self.map.shape;
+        let [rows, columns] = self.window.size;
+        // Neighbouring columns stand without a gap: the row of a window is one piece.
+        let joined = stride == depth && self.window.dilation[1] == 1;
+        for at in 0..count {
+            let (y, x) = ((first + at) / self.columns, (first + at) % self.columns);
+            let inside_y = self.window.inside(0, y, self.front[0], height);
+            let inside_x = self.window.inside(1, x, self.front[1], width);
+            let mut to = at * self.sum;
+            for ky in 0..rows {
+                let row = columns * depth;
+                if !inside_y.contains(&ky) || inside_x.is_empty() {
+                    fill_with(&mut panel[to..to + row], fill);
+                    to += row;
+                    continue;
+                }
+                let source_y =
+                    y * self.window.stride[0] + ky * self.window.dilation[0] - self.front[0];
+                let source_x = x * self.window.stride[1] + inside_x.start * self.window.dilation[1]
+                    - self.front[1];
+                let mut from = (source_y * width + source_x) * stride + offset;
+                if inside_x.start > 0 {
+                    fill_with(&mut panel[to..to + inside_x.start * depth], fill);
+                }
+                let mut into = to + inside_x.start * depth;
+                if joined {
+                    copy(panel, into, self.map.data, from, inside_x.len() * depth);
+                } else {
+                    for _ in inside_x.clone() {
+                        copy(panel, into, self.map.data, from, depth);
+                        into += depth;
+                        from += stride * self.window.dilation[1];
+                    }
+                }
+                if inside_x.end < columns {
+                    fill_with(&mut panel[to + inside_x.end * depth..to + row], fill);
+                }
+                to += row;
+            }
+        }
+    }
+}
+
+/// Copies `length` bytes. Short pieces are copied as 16 bytes at once: what is written too much is
+/// written over by the next piece, or meets weights of 0.
+#[inline]
+fn copy(to: &mut [u8], at: usize, from: &[u8], start: usize, length: usize) {
+    if length <= 16
+        && let Some(from) = from[start..].first_chunk::<16>()
+        && let Some(to) = to[at..].first_chunk_mut::<16>()
+    {
+        *to = *from;
+    } else {
+        to[at..at + length].copy_from_slice(&from[start..start + length]);
+    }
+}
+
+fn fill_with(to: &mut [u8], location: &[u8]) {
+    to.chunks_exact_mut(location.len())
+        .for_each(|to| to.copy_from_slice(location));
+}

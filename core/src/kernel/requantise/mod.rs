@@ -1,0 +1,65 @@
+//! From a 32-bit sum to the 8-bit value of the next map: scale, activation, residual, rounding.
+//!
+//! There is one rule, in IEEE single precision with separate multiplications and additions, which
+//! every processor computes alike:
+//!
+//! ```text
+//! x = sum · multiplier[channel]
+//! x = x · (clamp(x + 3, 0, 6) · scale)     HardSwish only
+//! x = x + residual · residual_multiplier   with a residual only
+//! y = round_half_to_even(clamp(x + zero, low, high))
+//! ```
+//!
+//! Zero points are inside of `zero` (the output's, less the residual's times its multiplier) and of
+//! the bias that the sum begins with (Jacob et al., "Quantization and training of neural networks
+//! for efficient integer-arithmetic-only inference", CVPR 2018, equation 7).
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512;
+#[cfg(target_arch = "aarch64")]
+pub(super) mod neon;
+
+/// What follows the scale.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Activation {
+    /// Nothing but the clamp, which is all that ReLU and ReLU6 are.
+    Linear,
+    /// `x · clamp(x + 3, 0, 6) · scale`, for which the multipliers give `x` in real units and `scale`
+    /// is 1/6 over the output's scale.
+    HardSwish {
+        /// Above 0.
+        scale: f32,
+    },
+}
+
+/// The rule's numbers for one layer. All are finite, `low` and `high` whole, `0 ≤ low ≤ high ≤ 255`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Requantise<'a> {
+    /// One a channel, padded to a multiple of 16.
+    pub(crate) multiplier: &'a [f32],
+    pub(crate) zero: f32,
+    pub(crate) low: f32,
+    pub(crate) high: f32,
+    pub(crate) activation: Activation,
+    /// In use when a residual is given.
+    pub(crate) residual_multiplier: f32,
+}
+
+impl Requantise<'_> {
+    /// The specification.
+    pub(super) fn apply(&self, channel: usize, sum: i32, residual: Option<u8>) -> u8 {
+        let mut x = sum as f32 * self.multiplier[channel];
+        if let Activation::HardSwish { scale } = self.activation {
+            x *= (x + 3.0).max(0.0).min(6.0) * scale;
+        }
+        if let Some(residual) = residual {
+            x += f32::from(residual) * self.residual_multiplier;
+        }
+        (x + self.zero)
+            .max(self.low)
+            .min(self.high)
+            .round_ties_even() as u8
+    }
+}
