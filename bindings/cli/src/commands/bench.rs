@@ -26,6 +26,9 @@ pub(crate) struct Arguments {
     /// Time each layer of the network instead of each stage
     #[arg(long)]
     layers: bool,
+    /// Time the network alone
+    #[arg(long, conflicts_with = "layers")]
+    network: bool,
     /// Threads for one run of the network
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -88,18 +91,20 @@ fn stages(arguments: &Arguments, embedder: &Embedder, input: &Pixels, runs: usiz
     let backbone = embedder.backbone();
     let cpu = arguments.cpu.as_deref().unwrap_or(backbone.cpu());
     let report = |row: &Row<'_>, threads| print(arguments, row, cpu, threads);
-    let photo = picture(PHOTO.0, PHOTO.1);
-    let few = runs.min(10);
-    let jpeg = encode(&photo)?;
-    let limits = Limits::default();
-    report(
-        &timed("decode", few, || Ok(drop(image::decode(&jpeg, &limits)?)))?,
-        1,
-    )?;
-    report(
-        &timed("resize", few, || Ok(drop(embedder.input(&photo, None)?)))?,
-        1,
-    )?;
+    if !arguments.network {
+        let photo = picture(PHOTO.0, PHOTO.1);
+        let few = runs.min(10);
+        let jpeg = encode(&photo)?;
+        let limits = Limits::default();
+        report(
+            &timed("decode", few, || Ok(drop(image::decode(&jpeg, &limits)?)))?,
+            1,
+        )?;
+        report(
+            &timed("resize", few, || Ok(drop(embedder.input(&photo, None)?)))?,
+            1,
+        )?;
+    }
     let options = options(arguments);
     let mut row = timed("backbone", runs, || {
         Ok(drop(backbone.run_with(input, &options)?))
@@ -107,6 +112,9 @@ fn stages(arguments: &Arguments, embedder: &Embedder, input: &Pixels, runs: usiz
     let layers = backbone.time_layers(input, &options)?;
     row.multiplications = layers.iter().map(|layer| layer.multiplications).sum();
     report(&row, arguments.threads)?;
+    if arguments.network {
+        return Ok(());
+    }
     let maps = backbone.run_with(input, &options)?;
     let (recipe, whitenings) = (
         &embedder.bundle().spec().recipe,

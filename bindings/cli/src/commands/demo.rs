@@ -89,6 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let catalogue = catalogue::read(&out.join("catalogue").join("catalogue.csv"), false)?;
     let options = BuildOptions::default();
     index::build_with_bar(&at, &embedder, &catalogue.entries, &options, arguments.jobs)?;
+    index::remember_pictures(&at, &catalogue.root);
     let built = start.elapsed().as_secs_f64() - rendered;
 
     let lens = Lens::open(&at)?;

@@ -141,7 +141,7 @@ pub(super) fn build_with_bar(
 /// beside the manifest; the index itself does without.
 const PICTURES: &str = "pictures.path";
 
-fn remember_pictures(index: &Path, root: &Path) {
+pub(super) fn remember_pictures(index: &Path, root: &Path) {
     // Reports without pictures are the worst that can happen here.
     if let (Ok(index_at), Ok(root)) = (index.canonicalize(), root_of(root).canonicalize()) {
         let shared = index_at

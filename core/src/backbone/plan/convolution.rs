@@ -3,6 +3,7 @@
 
 use super::description::{Convolution, Packing};
 use super::execute::{Job, Map, Split};
+use super::layout::Layout;
 use super::memory::panel_locations;
 use crate::kernel::depthwise::{Depthwise, depthwise_row};
 use crate::kernel::gemm::{Rows, RowsMut, Weights, gemm};
@@ -67,6 +68,7 @@ fn block<'a>(
             Some(scale) => Activation::HardSwish { scale },
         },
         residual_multiplier: convolution.residual.unwrap_or_default(),
+        bounded: parameters.bounded,
     };
     (weights, requantise)
 }
@@ -232,108 +234,4 @@ fn depthwise(
             );
         }
     });
-}
-
-/// How windows of a map become rows of a matrix: kernel row, kernel column, channel.
-struct Layout<'a> {
-    map: Map<'a>,
-    window: super::super::window::Window,
-    /// Channels of one group.
-    depth: usize,
-    /// Bytes of a row: the window, padded to a multiple of 8.
-    sum: usize,
-    front: [usize; 2],
-    columns: usize,
-    /// One location of padding.
-    fill: Vec<u8>,
-}
-
-impl<'a> Layout<'a> {
-    fn new(job: &Job<'a>, convolution: &Convolution) -> Self {
-        let map = job.inputs[0];
-        let depth = map.channels / convolution.groups;
-        let window = convolution.window;
-        let front = [0, 1].map(|axis| match window.outputs(axis, map.shape[axis]) {
-            Some((_, front)) => front,
-            None => unreachable!("shapes were worked out before"),
-        });
-        Self {
-            map,
-            window,
-            depth,
-            sum: (window.area() * depth).next_multiple_of(8),
-            front,
-            columns: job.shape[1],
-            fill: match map.value {
-                0 => job.plan.description.fill.to_vec(),
-                _ => vec![map.zero; map.channels],
-            },
-        }
-    }
-
-    /// Lays out the windows of `count` output locations from `first` on, for one group.
-    fn lay_out(&self, group: usize, first: usize, count: usize, panel: &mut [u8]) {
-        let (depth, stride) = (self.depth, self.map.stride);
-        let offset = group * depth;
-        let fill = &self.fill[offset..offset + depth];
-        let [height, width] = self.map.shape;
-        let [rows, columns] = self.window.size;
-        // Neighbouring columns stand without a gap: the row of a window is one piece.
-        let joined = stride == depth && self.window.dilation[1] == 1;
-        for at in 0..count {
-            let (y, x) = ((first + at) / self.columns, (first + at) % self.columns);
-            let inside_y = self.window.inside(0, y, self.front[0], height);
-            let inside_x = self.window.inside(1, x, self.front[1], width);
-            let mut to = at * self.sum;
-            for ky in 0..rows {
-                let row = columns * depth;
-                if !inside_y.contains(&ky) || inside_x.is_empty() {
-                    fill_with(&mut panel[to..to + row], fill);
-                    to += row;
-                    continue;
-                }
-                let source_y =
-                    y * self.window.stride[0] + ky * self.window.dilation[0] - self.front[0];
-                let source_x = x * self.window.stride[1] + inside_x.start * self.window.dilation[1]
-                    - self.front[1];
-                let mut from = (source_y * width + source_x) * stride + offset;
-                if inside_x.start > 0 {
-                    fill_with(&mut panel[to..to + inside_x.start * depth], fill);
-                }
-                let mut into = to + inside_x.start * depth;
-                if joined {
-                    copy(panel, into, self.map.data, from, inside_x.len() * depth);
-                } else {
-                    for _ in inside_x.clone() {
-                        copy(panel, into, self.map.data, from, depth);
-                        into += depth;
-                        from += stride * self.window.dilation[1];
-                    }
-                }
-                if inside_x.end < columns {
-                    fill_with(&mut panel[to + inside_x.end * depth..to + row], fill);
-                }
-                to += row;
-            }
-        }
-    }
-}
-
-/// Copies `length` bytes. Short pieces are copied as 16 bytes at once: what is written too much is
-/// written over by the next piece, or meets weights of 0.
-#[inline]
-fn copy(to: &mut [u8], at: usize, from: &[u8], start: usize, length: usize) {
-    if length <= 16
-        && let Some(from) = from[start..].first_chunk::<16>()
-        && let Some(to) = to[at..].first_chunk_mut::<16>()
-    {
-        *to = *from;
-    } else {
-        to[at..at + length].copy_from_slice(&from[start..start + length]);
-    }
-}
-
-fn fill_with(to: &mut [u8], location: &[u8]) {
-    to.chunks_exact_mut(location.len())
-        .for_each(|to| to.copy_from_slice(location));
 }

@@ -9,6 +9,7 @@ pub(super) mod build;
 mod convolution;
 pub(super) mod description;
 mod execute;
+mod layout;
 mod maps;
 mod memory;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::BackboneError;
 use crate::kernel::Cpu;
+use crate::kernel::requantise::are_bounded;
 use description::{Convolution, Description, Operator};
 use memory::Prepared;
 
@@ -56,6 +58,7 @@ struct Parameters {
     bias: Vec<i32>,
     sums: Vec<i32>,
     multiplier: Vec<f32>,
+    bounded: bool,
 }
 
 impl Plan {
@@ -199,6 +202,7 @@ impl Parameters {
             parameters.multiplier.extend(multiplier);
         }
         description::check_factors(&parameters.multiplier)?;
+        parameters.bounded = are_bounded(&parameters.multiplier);
         // Together with the longest sum this keeps every accumulator inside of 32 bits.
         let limit = 1 << 30;
         let largest = |values: &[i32]| values.iter().map(|v| v.unsigned_abs()).max();

@@ -8,6 +8,10 @@ use super::super::plan::description::{self, Range};
 use super::weights::{depthwise_neighbours, neighbours, quantise_row};
 use crate::backbone::BackboneError;
 
+/// Largest step of a sum, in steps of the output, at which rounding a zero point to it loses nothing
+/// that can be seen: half of it is a hundredth of the rounding that follows.
+const FINEST: f64 = 0.01;
+
 /// The plan so far, and where the graph's values are in it.
 pub(super) struct Lowering {
     builder: Builder,
@@ -166,13 +170,37 @@ impl Lowering {
             Activation::HardSigmoid { .. } => (to.quantise(0.0), to.quantise(1.0)),
             _ => (0, 255),
         };
+        let mut inputs = vec![self.place(node.inputs[0])];
+        let mut residual = None;
+        let mut zero = zero + offset;
+        if let Some(&added) = node.inputs.get(1) {
+            let (place, quantisation) = self.known(added)?;
+            let factor = quantisation.scale / to.scale;
+            inputs.push(place);
+            residual = Some(factor);
+            zero -= factor * f32::from(quantisation.zero);
+        }
+        let steps = integer
+            .scales
+            .iter()
+            .map(|&scale| f64::from(from.scale) * f64::from(scale));
+        let multiplier = steps
+            .clone()
+            .map(|step| (step * f64::from(factor)) as f32)
+            .collect();
+        // The zero point goes into the bias, which the kernels add for nothing, where a rounded bias
+        // is fine enough for it.
+        let folded = convolution.activation != Activation::HardSwish
+            && steps.clone().all(|step| {
+                let step = step * f64::from(factor);
+                step <= FINEST && f64::from(zero.abs()) / step < f64::from(1 << 28)
+            });
         let mut rows = Rows {
             weights: integer.weights.clone(),
             bias: Vec::new(),
-            multiplier: Vec::new(),
+            multiplier,
         };
-        for (output, weights) in integer.weights.chunks_exact(row).enumerate() {
-            let step = f64::from(from.scale) * f64::from(integer.scales[output]);
+        for ((output, weights), step) in integer.weights.chunks_exact(row).enumerate().zip(steps) {
             let moved: f64 = weights
                 .iter()
                 .enumerate()
@@ -181,25 +209,20 @@ impl Lowering {
                     f64::from(weight) * f64::from(from.zero[channel])
                 })
                 .sum();
-            let bias = f64::from(integer.bias[output]) / step - moved;
+            let mut bias = f64::from(integer.bias[output]) / step - moved;
             let limit = f64::from(1 << 29);
             if !(bias.abs() < limit) {
                 return Err(format!(
-                    "the bias of output {output} is {:e} times its weights' step; too large for 32 bits",
-                    bias
+                    "the bias of output {output} is {bias:e} times its weights' step; too large for 32 bits"
                 ));
             }
+            if folded {
+                bias += f64::from(zero) / (step * f64::from(factor));
+            }
             rows.bias.push(bias.round_ties_even() as i32);
-            rows.multiplier.push((step * f64::from(factor)) as f32);
         }
-        let (mut inputs, mut residual, mut range_zero) =
-            (vec![self.place(node.inputs[0])], None, zero + offset);
-        if let Some(&added) = node.inputs.get(1) {
-            let (place, quantisation) = self.known(added)?;
-            let factor = quantisation.scale / to.scale;
-            inputs.push(place);
-            residual = Some(factor);
-            range_zero -= factor * f32::from(quantisation.zero);
+        if folded {
+            zero = 0.0;
         }
         let shape = Shape {
             window: convolution.window,
@@ -209,11 +232,7 @@ impl Lowering {
                 _ => None,
             },
             residual,
-            range: Range {
-                zero: range_zero,
-                low,
-                high,
-            },
+            range: Range { zero, low, high },
         };
         let operator = self.builder.convolution(inputs[0], &shape, &rows);
         self.push(node, &inputs, convolution.outputs, to, operator);

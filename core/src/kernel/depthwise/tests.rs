@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::requantise::Activation;
+use super::super::requantise::{Activation, are_bounded};
 use super::*;
 
 /// Everything that a call takes, owned.
@@ -59,6 +59,7 @@ impl Case {
                 true => Activation::HardSwish { scale: 1.5 },
             },
             residual_multiplier: 0.0,
+            bounded: are_bounded(&multiplier),
         };
         let rows: Vec<&[u8]> = self.rows.iter().map(|row| &row[..]).collect();
         let mut out = vec![0xAB; self.outputs * self.location()];
@@ -119,7 +120,11 @@ fn cases() -> impl Strategy<Value = Case> {
                 vec(weight, channels * size * size),
                 vec(-100_000..100_000i32, channels),
                 vec(1e-5..0.01f32, channels),
-                (any::<u8>(), -20.0..280.0f32, any::<bool>()),
+                (
+                    any::<u8>(),
+                    prop_oneof![Just(0.0f32), -20.0..280.0f32],
+                    any::<bool>(),
+                ),
             )
                 .prop_map(move |(rows, weights, bias, multiplier, rule)| Case {
                     channels,

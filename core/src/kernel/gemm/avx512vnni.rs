@@ -5,10 +5,10 @@
 
 use std::arch::x86_64::*;
 
-use super::super::requantise::avx512::Rule;
+use super::super::requantise::avx512::{Product, Rule};
 use super::{Cpu, Gemm, OUTPUTS, Requantise, Rows, RowsMut, Weights, check};
 
-/// Rows of a tile.
+/// Sums of a tile, a register each: four blocks of outputs by four rows, two by eight or one by eight.
 const ROWS: usize = 8;
 /// Bytes of the left matrix that are worked on at a time: they stay in the first-level cache while
 /// all blocks of weights pass.
@@ -34,7 +34,7 @@ fn run(
 
 /// # Safety
 /// [`check`] must have passed.
-#[target_feature(enable = "avx512f,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn all_tiles(
     a: &Rows<'_>,
     weights: &Weights<'_>,
@@ -42,54 +42,76 @@ unsafe fn all_tiles(
     residual: Option<&Rows<'_>>,
     out: &mut RowsMut<'_>,
 ) {
-    let rule = Rule::new(requantise);
+    let finish = Finish {
+        rule: Rule::new(requantise),
+        product: match residual {
+            None => Product::new(requantise),
+            Some(_) => None,
+        },
+        residual,
+    };
     let blocks = weights.outputs.div_ceil(OUTPUTS);
+    // Blocks of which all sixteen outputs are there.
+    let whole = (weights.outputs + 7) / OUTPUTS;
     let chunk = (CACHED / weights.inputs.max(1)).next_multiple_of(ROWS);
     let mut first = 0;
     while first < a.count {
-        let end = (first + chunk).min(a.count);
-        for number in (0..blocks).step_by(2) {
-            // SAFETY: blocks and rows are within the checked lengths; tiles are cut to the rows that
-            // are left.
-            unsafe {
-                let block = Block::new(weights, requantise, number);
-                if number + 1 < blocks {
-                    let pair = [block, Block::new(weights, requantise, number + 1)];
-                    some_rows(&pair, &rule, a, residual, out, first..end);
-                } else {
-                    some_rows(&[block], &rule, a, residual, out, first..end);
-                }
+        let rows = first..(first + chunk).min(a.count);
+        let mut block = 0;
+        // SAFETY: blocks and rows are within the checked lengths.
+        unsafe {
+            while block + 4 <= whole {
+                let of = |at| Block::new(weights, requantise, block + at);
+                let four = [of(0), of(1), of(2), of(3)];
+                some_rows::<4, 4>(&four, &finish, a, out, rows.clone());
+                block += 4;
+            }
+            while block + 2 <= whole {
+                let of = |at| Block::new(weights, requantise, block + at);
+                some_rows::<2, 8>(&[of(0), of(1)], &finish, a, out, rows.clone());
+                block += 2;
+            }
+            while block < blocks {
+                let one = [Block::new(weights, requantise, block)];
+                some_rows::<1, 8>(&one, &finish, a, out, rows.clone());
+                block += 1;
             }
         }
-        first = end;
+        first = rows.end;
     }
+}
+
+/// How sums become bytes.
+struct Finish<'a> {
+    rule: Rule,
+    /// Where the rule is but a product.
+    product: Option<Product>,
+    residual: Option<&'a Rows<'a>>,
 }
 
 /// # Safety
 /// [`check`] must have passed; the rows must be there.
-#[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn some_rows<const B: usize>(
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn some_rows<const B: usize, const N: usize>(
     blocks: &[Block; B],
-    rule: &Rule,
+    finish: &Finish<'_>,
     a: &Rows<'_>,
-    residual: Option<&Rows<'_>>,
     out: &mut RowsMut<'_>,
     rows: std::ops::Range<usize>,
 ) {
     let mut row = rows.start;
     // SAFETY: tiles are cut to the rows that are left.
     unsafe {
-        while row + ROWS <= rows.end {
-            tile::<ROWS, B>(blocks, rule, a, residual, out, row);
-            row += ROWS;
+        while row + N <= rows.end {
+            tile::<N, B>(blocks, finish, a, out, row);
+            row += N;
         }
-        if row + 4 <= rows.end {
-            tile::<4, B>(blocks, rule, a, residual, out, row);
-            row += 4;
+        while row + 2 <= rows.end {
+            tile::<2, B>(blocks, finish, a, out, row);
+            row += 2;
         }
-        while row < rows.end {
-            tile::<1, B>(blocks, rule, a, residual, out, row);
-            row += 1;
+        if row < rows.end {
+            tile::<1, B>(blocks, finish, a, out, row);
         }
     }
 }
@@ -124,17 +146,44 @@ impl Block {
             }
         }
     }
+
+    /// Requantises the sums of one row and stores them.
+    ///
+    /// # Safety
+    /// [`check`] must have passed; the row must be there.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn finish(&self, finish: &Finish<'_>, sums: __m512i, out: &mut RowsMut<'_>, row: usize) {
+        // SAFETY: the block's outputs, rounded up to 8 or 16, are within the checked rows.
+        unsafe {
+            let residual = match finish.residual {
+                None => None,
+                Some(rows) => {
+                    let at = rows.row(row).add(self.at);
+                    Some(match self.half {
+                        true => _mm_loadl_epi64(at.cast()),
+                        false => _mm_loadu_si128(at.cast()),
+                    })
+                }
+            };
+            let bytes = finish.rule.apply(sums, self.multiplier, residual);
+            let at = out.row(row).add(self.at);
+            match self.half {
+                true => _mm_storel_epi64(at.cast(), bytes),
+                false => _mm_storeu_si128(at.cast(), bytes),
+            }
+        }
+    }
 }
 
 /// # Safety
 /// [`check`] must have passed; `first + N` rows must be there.
-#[target_feature(enable = "avx512f,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
 unsafe fn tile<const N: usize, const B: usize>(
     blocks: &[Block; B],
-    rule: &Rule,
+    finish: &Finish<'_>,
     a: &Rows<'_>,
-    residual: Option<&Rows<'_>>,
     out: &mut RowsMut<'_>,
     first: usize,
 ) {
@@ -160,25 +209,43 @@ unsafe fn tile<const N: usize, const B: usize>(
             }
         }
     }
-    for i in 0..N {
-        for b in 0..B {
-            let block = &blocks[b];
-            // SAFETY: the block's outputs, rounded up to 8 or 16, are within the checked rows.
+    // Packing takes four registers: one row, two or four.
+    if let Some(product) = &finish.product
+        && N * B >= 4
+        && N.is_multiple_of(4 / B)
+        && !blocks[0].half
+    {
+        for i in (0..N).step_by(4 / B) {
+            let (mut four, mut multipliers) = ([sums[i][0]; 4], [blocks[0].multiplier; 4]);
+            for at in 1..4 {
+                four[at] = sums[i + at / B][at % B];
+                multipliers[at] = blocks[at % B].multiplier;
+            }
+            let bytes = product.apply(four, multipliers);
+            // SAFETY: the blocks' outputs are within the checked rows.
             unsafe {
-                let residual = residual.map(|rows| {
-                    let at = rows.row(first + i).add(block.at);
-                    match block.half {
-                        true => _mm_loadl_epi64(at.cast()),
-                        false => _mm_loadu_si128(at.cast()),
+                let mut at = |row| out.row(first + i + row).add(blocks[0].at);
+                match B {
+                    4 => _mm512_storeu_si512(at(0).cast(), bytes),
+                    2 => {
+                        _mm256_storeu_si256(at(0).cast(), _mm512_castsi512_si256(bytes));
+                        _mm256_storeu_si256(at(1).cast(), _mm512_extracti64x4_epi64::<1>(bytes));
                     }
-                });
-                let bytes = rule.apply(sums[i][b], block.multiplier, residual);
-                let at = out.row(first + i).add(block.at);
-                match block.half {
-                    true => _mm_storel_epi64(at.cast(), bytes),
-                    false => _mm_storeu_si128(at.cast(), bytes),
+                    _ => {
+                        _mm_storeu_si128(at(0).cast(), _mm512_castsi512_si128(bytes));
+                        _mm_storeu_si128(at(1).cast(), _mm512_extracti32x4_epi32::<1>(bytes));
+                        _mm_storeu_si128(at(2).cast(), _mm512_extracti32x4_epi32::<2>(bytes));
+                        _mm_storeu_si128(at(3).cast(), _mm512_extracti32x4_epi32::<3>(bytes));
+                    }
                 }
             }
+        }
+        return;
+    }
+    for i in 0..N {
+        for b in 0..B {
+            // SAFETY: the row is there.
+            unsafe { blocks[b].finish(finish, sums[i][b], out, first + i) };
         }
     }
 }

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::super::pack::is_pair_safe;
-use super::super::requantise::Activation;
+use super::super::requantise::{Activation, are_bounded};
 use super::*;
 
 /// Everything that a call takes, owned.
@@ -65,6 +65,7 @@ impl Case {
             high: f32::from(self.high),
             activation,
             residual_multiplier: 0.37,
+            bounded: are_bounded(&multiplier),
         };
         // Rows further apart than they are wide; what lies between must not be touched.
         let stride = self.stride() + 8;
@@ -149,7 +150,12 @@ fn cases() -> impl Strategy<Value = Case> {
             vec(weight, outputs * inputs),
             vec(-100_000..100_000i32, outputs),
             vec(1e-5..0.02f32, outputs),
-            (-20.0..280.0f32, 0..40u8, 200..=255u8, any::<bool>()),
+            (
+                prop_oneof![Just(0.0f32), -20.0..280.0f32],
+                0..40u8,
+                200..=255u8,
+                any::<bool>(),
+            ),
             proptest::option::of(residual),
         )
             .prop_map(
