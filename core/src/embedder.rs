@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::backbone::{Backbone, BackboneError};
+use crate::backbone::{Backbone, BackboneError, RunOptions};
 use crate::bundle::Bundle;
 use crate::descriptor::{Descriptor, describe};
 use crate::image::{self, ImageError, Pixels, Region};
@@ -75,12 +75,26 @@ impl Embedder {
     /// # Errors
     /// [`EmbedError`]: a region outside of the photo, or a network that does not run.
     pub fn embed(&self, pixels: &Pixels, region: Option<&Region>) -> Result<Embedding, EmbedError> {
+        self.embed_with(pixels, region, &RunOptions::default())
+    }
+
+    /// [`Embedder::embed`] with a number of threads, an instruction set and a way to stop. None of
+    /// them changes a descriptor.
+    ///
+    /// # Errors
+    /// As [`Embedder::embed`]; [`BackboneError::Cancelled`] and [`BackboneError::UnknownCpu`].
+    pub fn embed_with(
+        &self,
+        pixels: &Pixels,
+        region: Option<&Region>,
+        options: &RunOptions<'_>,
+    ) -> Result<Embedding, EmbedError> {
         let start = Instant::now();
         let input = self.input(pixels, region)?;
         let resize = start.elapsed();
         Ok(Embedding {
             resize,
-            ..self.embed_input(&input)?
+            ..self.embed_input(&input, options)?
         })
     }
 
@@ -96,11 +110,15 @@ impl Embedder {
     ///
     /// # Errors
     /// [`EmbedError`] when the network does not run or its taps are not those of the recipe.
-    pub fn embed_input(&self, input: &Pixels) -> Result<Embedding, EmbedError> {
+    pub fn embed_input(
+        &self,
+        input: &Pixels,
+        options: &RunOptions<'_>,
+    ) -> Result<Embedding, EmbedError> {
         let recipe = &self.bundle.spec().recipe;
         let whitenings = self.bundle.whitenings();
         let start = Instant::now();
-        let maps = self.backbone.run(input)?;
+        let maps = self.backbone.run_with(input, options)?;
         let mapped = Instant::now();
         for ((part, map), whitening) in recipe.parts.iter().zip(&maps).zip(whitenings) {
             if map.channels() != whitening.channels() {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::backbone::BackboneError;
+use crate::backbone::{BackboneError, RunOptions};
 use crate::bundle::{Bundle, BundleError};
 use crate::embedder::{EmbedError, Embedder};
 use crate::image::{ImageError, Orientation, Pixels, Region};
@@ -197,7 +197,7 @@ impl Lens {
             if turn > 0 {
                 input = Orientation::Rotate90.apply(input);
             }
-            let embedding = self.embedder.embed_input(&input)?;
+            let embedding = self.embedder.embed_input(&input, &RunOptions::default())?;
             times.backbone += embedding.backbone;
             times.describe += embedding.describe;
             let searched = Instant::now();

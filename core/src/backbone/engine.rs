@@ -97,6 +97,16 @@ impl Backbone {
         })
     }
 
+    /// The instruction sets that this processor can be held to, from plain Rust to the one that runs
+    /// by default.
+    pub fn cpus() -> Vec<&'static str> {
+        let available = crate::kernel::Cpu::available();
+        available
+            .into_iter()
+            .map(crate::kernel::Cpu::name)
+            .collect()
+    }
+
     /// The network's input size and value range.
     pub fn preprocessing(&self) -> &Preprocessing {
         &self.preprocessing

@@ -2,7 +2,6 @@
 //! returns is looked at.
 
 mod demo;
-mod golden;
 mod refusals;
 
 use std::ffi::OsStr;
