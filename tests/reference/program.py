@@ -29,6 +29,12 @@ def descriptors(photos, *arguments) -> np.ndarray:
     return np.array([line["descriptor"] for line in lines("embed", *photos, *arguments)])
 
 
+def pooled(photos, *arguments) -> list[np.ndarray]:
+    """N×C for each part of the recipe: the pooled map of each photo."""
+    found = [line["pooled"] for line in lines("embed", *photos, "--pooled", *arguments)]
+    return [np.array(part) for part in zip(*found, strict=True)]
+
+
 def sections(path: Path) -> dict[str, bytes]:
     """A container's sections by their tags, as core/src/container/FORMAT.md draws it."""
     data = path.read_bytes()

@@ -1,13 +1,14 @@
 //! `pocketlens embed`: the descriptor of each photo.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
 use pocketlens::build::embed_file;
-use pocketlens::embedder::Embedder;
-use pocketlens::image::Limits;
+use pocketlens::descriptor::{Descriptor, pool};
+use pocketlens::embedder::{EmbedError, Embedder};
+use pocketlens::image::{self, Limits};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -28,32 +29,60 @@ pub(crate) struct Arguments {
     /// Print one JSON object a line: path, dim, fingerprint, descriptor
     #[arg(long)]
     json: bool,
+    /// Add each part's pooled map, at unit length, before whitening: what two networks are compared by
+    #[arg(long, requires = "json")]
+    pooled: bool,
+}
+
+/// The descriptor of a photo, and each part's pooled map where they are asked for.
+fn embed(
+    embedder: &Embedder,
+    photo: &Path,
+    pooled: bool,
+) -> Result<(Descriptor, Vec<Vec<f32>>), EmbedError> {
+    let limits = Limits::default();
+    let descriptor = embed_file(embedder, photo, &limits)?;
+    if !pooled {
+        return Ok((descriptor, Vec::new()));
+    }
+    let input = embedder.input(&image::read_photo(photo, &limits)?, None)?;
+    let maps = embedder.backbone().run(&input)?;
+    let parts = embedder.bundle().spec().recipe.parts.iter().zip(&maps);
+    Ok((
+        descriptor,
+        parts.map(|(part, map)| pool(part, map)).collect(),
+    ))
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let embedder = Embedder::new(open_bundle(arguments.bundle.as_deref())?)?;
-    let limits = Limits::default();
     let bar = progress::bar(arguments.photos.len(), "describing");
     let mut refused = false;
     // In batches, so that the first lines come early and memory does not grow with the list.
     for photos in arguments.photos.chunks(64) {
         let described: Vec<_> = progress::with_jobs(arguments.jobs, || {
             let embed = |photo: &PathBuf| {
-                let descriptor = embed_file(&embedder, photo, &limits);
+                let described = embed(&embedder, photo, arguments.pooled);
                 bar.inc(1);
-                descriptor
+                described
             };
             photos.par_iter().map(embed).collect()
         })?;
         for (photo, described) in photos.iter().zip(described) {
             match described {
-                Ok(descriptor) if arguments.json => print_json(&json!({
-                    "path": photo,
-                    "dim": descriptor.values.len(),
-                    "fingerprint": descriptor.fingerprint,
-                    "descriptor": descriptor.values,
-                }))?,
-                Ok(descriptor) => {
+                Ok((descriptor, pooled)) if arguments.json => {
+                    let mut object = json!({
+                        "path": photo,
+                        "dim": descriptor.values.len(),
+                        "fingerprint": descriptor.fingerprint,
+                        "descriptor": descriptor.values,
+                    });
+                    if arguments.pooled {
+                        object["pooled"] = json!(pooled);
+                    }
+                    print_json(&object)?;
+                }
+                Ok((descriptor, _)) => {
                     let first: Vec<String> = descriptor
                         .values
                         .iter()

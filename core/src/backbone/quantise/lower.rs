@@ -52,11 +52,13 @@ impl Integer {
         let bias = convolution.bias.clone();
         let uniform = from.factors.is_none_or(|f| f[0] == f[1] && f[0] == f[2]);
         if let (Some((weights, scales)), true) = (&convolution.quantised, uniform) {
-            return Self {
+            let mut integer = Self {
                 weights: weights.clone(),
                 scales: scales.iter().map(|scale| scale * from.factor(0)).collect(),
                 bias,
             };
+            integer.make_biases_fit(from);
+            return integer;
         }
         let (row, depth) = (convolution.row(), convolution.depth);
         let size = convolution.window.size;
@@ -90,6 +92,23 @@ impl Integer {
             integer.scales.push(scale);
         }
         integer
+    }
+
+    /// Coarsens rows whose bias is beyond 32 bits at the scale of their sum: next to such a bias the
+    /// weights hardly count.
+    fn make_biases_fit(&mut self, from: &Source) {
+        let row = self.weights.len() / self.scales.len();
+        let rows = self.weights.chunks_exact_mut(row).zip(&mut self.scales);
+        for ((weights, scale), bias) in rows.zip(&self.bias) {
+            let least = bias.abs() / (from.scale * (1 << 28) as f32);
+            if *scale < least {
+                let ratio = *scale / least;
+                for weight in weights {
+                    *weight = (f32::from(*weight) * ratio).round_ties_even() as i8;
+                }
+                *scale = least;
+            }
+        }
     }
 
     /// The convolution that the bytes stand for.

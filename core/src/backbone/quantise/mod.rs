@@ -232,7 +232,8 @@ impl Walk<'_> {
             };
         let mut float = stream(false, convolution)?;
         let mut rounded = stream(true, &real)?;
-        if self.options.correct_bias && count > 0 {
+        // A file's own integers are taken as they are.
+        if self.options.correct_bias && count > 0 && convolution.quantised.is_none() {
             let (wanted, found) = (means(&float), means(&rounded));
             let correction: Vec<f32> = wanted
                 .iter()
@@ -250,6 +251,7 @@ impl Walk<'_> {
         for (photo, map) in float.iter_mut().enumerate() {
             let residual = residual.map(|value| &self.streams[value].float[photo]);
             float::finish(convolution, map, residual).map_err(|reason| misfit(node, reason))?;
+            clamp(node, map);
         }
         for (photo, map) in rounded.iter_mut().enumerate() {
             let residual = residual.map(|&value| self.rounded(value, photo));
@@ -285,7 +287,8 @@ impl Walk<'_> {
                 })
                 .collect()
         };
-        let (float, rounded) = (run(false)?, run(true)?);
+        let (mut float, rounded) = (run(false)?, run(true)?);
+        float.iter_mut().for_each(|map| clamp(node, map));
         let quantisation = match node.operator {
             // These choose among bytes or mix them: the grid stays.
             Operator::Maximum(_) | Operator::Resize(_) if node.inputs[0] != 0 => {
@@ -387,6 +390,15 @@ impl Walk<'_> {
             Operator::Activate(Activation::HardSwish) => Some((-3.0, f32::INFINITY)),
             _ => None,
         }
+    }
+}
+
+/// Quantised files leave out activations that the grid of the output implies: a range from 0 on is a
+/// ReLU.
+fn clamp(node: &Node, map: &mut Map) {
+    if let Some(grid) = node.quantisation {
+        let (low, high) = (grid.real(0), grid.real(255));
+        map.data.iter_mut().for_each(|x| *x = x.clamp(low, high));
     }
 }
 
