@@ -4,6 +4,11 @@
 //! is held to that by a suite of tests that one macro instantiates. `mod.rs` is the one place that
 //! chooses, from a [`Cpu`] value.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "registers are named by constants, which iterators hide from the unrolling"
+)]
+
 mod cpu;
 pub(crate) mod depthwise;
 pub(crate) mod dot;

@@ -97,18 +97,16 @@ fn stages(arguments: &Arguments, embedder: &Embedder, input: &Pixels, runs: usiz
         let jpeg = encode(&photo)?;
         let limits = Limits::default();
         report(
-            &timed("decode", few, || Ok(drop(image::decode(&jpeg, &limits)?)))?,
+            &timed("decode", few, || Ok(image::decode(&jpeg, &limits)?))?,
             1,
         )?;
         report(
-            &timed("resize", few, || Ok(drop(embedder.input(&photo, None)?)))?,
+            &timed("resize", few, || Ok(embedder.input(&photo, None)?))?,
             1,
         )?;
     }
     let options = options(arguments);
-    let mut row = timed("backbone", runs, || {
-        Ok(drop(backbone.run_with(input, &options)?))
-    })?;
+    let mut row = timed("backbone", runs, || Ok(backbone.run_with(input, &options)?))?;
     let layers = backbone.time_layers(input, &options)?;
     row.multiplications = layers.iter().map(|layer| layer.multiplications).sum();
     report(&row, arguments.threads)?;
@@ -120,10 +118,7 @@ fn stages(arguments: &Arguments, embedder: &Embedder, input: &Pixels, runs: usiz
         &embedder.bundle().spec().recipe,
         embedder.bundle().whitenings(),
     );
-    let describe = || {
-        describe(recipe, &maps, whitenings);
-        Ok(())
-    };
+    let describe = || Ok(describe(recipe, &maps, whitenings));
     report(&timed("descriptor", runs, describe)?, 1)
 }
 
@@ -160,7 +155,11 @@ fn layers(arguments: &Arguments, backbone: &Backbone, input: &Pixels, runs: usiz
 }
 
 /// Runs once without looking at the clock, then `runs` times.
-fn timed<'a>(stage: &'a str, runs: usize, mut work: impl FnMut() -> Result<()>) -> Result<Row<'a>> {
+fn timed<'a, T>(
+    stage: &'a str,
+    runs: usize,
+    mut work: impl FnMut() -> Result<T>,
+) -> Result<Row<'a>> {
     work()?;
     let mut times = Vec::with_capacity(runs);
     for _ in 0..runs {

@@ -5,7 +5,6 @@ use super::{ALIGNMENT, VERSION};
 use crate::backbone::BackboneError;
 use crate::backbone::graph::Quantisation;
 use crate::backbone::window::Window;
-use crate::kernel::pack::is_pair_safe;
 use crate::kernel::{depthwise, gemm};
 
 /// A plan in the making.
@@ -73,11 +72,10 @@ impl Builder {
     ) -> Operator {
         self.blob
             .resize(self.blob.len().next_multiple_of(ALIGNMENT), 0);
-        let mut convolution = Convolution {
+        let convolution = Convolution {
             window: shape.window,
             groups: shape.groups,
             weights: self.blob.len(),
-            pair_safe: true,
             hard_swish: shape.hard_swish,
             residual: shape.residual,
             range: shape.range,
@@ -94,11 +92,7 @@ impl Builder {
                 Packing::Depthwise => depthwise::pack(weights, width, shape.window.size[0]),
                 Packing::Matrix => gemm::pack(weights, width, sum),
             };
-            convolution.pair_safe &= is_pair_safe(&packed);
             self.blob.extend(packed);
-            let sums = weights
-                .chunks_exact(sum)
-                .map(|row| row.iter().map(|&weight| i32::from(weight)).sum::<i32>());
             let padding = vec![[0; 4]; width.next_multiple_of(16) - width];
             let mut append = |words: &mut dyn Iterator<Item = [u8; 4]>| {
                 words
@@ -110,7 +104,6 @@ impl Builder {
                     .iter()
                     .map(|bias| bias.to_le_bytes()),
             );
-            append(&mut sums.map(i32::to_le_bytes));
             append(
                 &mut rows.multiplier[block]
                     .iter()

@@ -49,14 +49,14 @@ fn block<'a>(
     let parameters = &job.plan.parameters[job.layer];
     let range = block * padded..(block + 1) * padded;
     let length = convolution.weights_length(input, outputs);
-    let start = convolution.weights + block * (length + 12 * padded);
+    let start = convolution.weights + block * (length + 8 * padded);
     let weights = Weights {
         inputs: (convolution.window.area() * (input / convolution.groups)).next_multiple_of(8),
         outputs: width,
         packed: &job.plan.blob()[start..start + length],
         bias: &parameters.bias[range.clone()],
         sums: &parameters.sums[range.clone()],
-        pair_safe: convolution.pair_safe,
+        pair_safe: parameters.pair_safe,
     };
     let requantise = Requantise {
         multiplier: &parameters.multiplier[range],

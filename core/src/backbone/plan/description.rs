@@ -90,8 +90,6 @@ pub(in crate::backbone) struct Convolution {
     pub(in crate::backbone) window: Window,
     pub(in crate::backbone) groups: usize,
     pub(in crate::backbone) weights: usize,
-    /// No two neighbouring weights can saturate 16 bits; see `FORMAT.md`.
-    pub(in crate::backbone) pair_safe: bool,
     /// HardSwish: `1 / (6 · scale)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::backbone) hard_swish: Option<f32>,
@@ -343,13 +341,13 @@ impl Convolution {
     }
 
     /// Bytes of the blob: for each block the weights, then for all outputs (each block padded to 16)
-    /// bias, sums and multipliers of four bytes.
+    /// bias and multipliers of four bytes.
     pub(in crate::backbone) fn length(&self, inputs: usize, outputs: usize) -> usize {
         let (blocks, width) = self.blocks(inputs, outputs);
         // Saturates where a hostile file would overflow 32 bits; no blob is that long.
         let block = self
             .weights_length(inputs, outputs)
-            .saturating_add(12 * width.next_multiple_of(16));
+            .saturating_add(8 * width.next_multiple_of(16));
         blocks.saturating_mul(block)
     }
 }
@@ -368,7 +366,7 @@ impl Range {
 pub(super) fn check_factors(factors: &[f32]) -> Result<(), String> {
     match factors
         .iter()
-        .find(|factor| !(factor.abs() <= LARGEST_FACTOR))
+        .find(|factor| factor.is_nan() || factor.abs() > LARGEST_FACTOR)
     {
         None => Ok(()),
         Some(factor) => Err(format!(

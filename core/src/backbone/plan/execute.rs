@@ -238,6 +238,9 @@ fn threads(asked: usize) -> usize {
     }
 }
 
+/// Given the first location, the bytes of the output from there on, and scratch memory.
+type Work<'a> = dyn Fn(usize, &mut [u8], &mut [u8]) + Sync + 'a;
+
 /// How a layer's output is split over threads.
 pub(super) struct Split {
     /// Bytes of one output location.
@@ -253,7 +256,7 @@ impl Split {
         out: &mut [u8],
         unit: usize,
         scratch: &mut [Vec<u8>],
-        work: &(dyn Fn(usize, &mut [u8], &mut [u8]) + Sync),
+        work: &Work<'_>,
     ) {
         let locations = out.len() / self.stride;
         let part = locations.div_ceil(scratch.len()).next_multiple_of(unit);

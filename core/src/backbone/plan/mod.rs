@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::BackboneError;
 use crate::kernel::Cpu;
+use crate::kernel::pack::survey;
 use crate::kernel::requantise::are_bounded;
 use description::{Convolution, Description, Operator};
 use memory::Prepared;
@@ -59,6 +60,7 @@ struct Parameters {
     sums: Vec<i32>,
     multiplier: Vec<f32>,
     bounded: bool,
+    pair_safe: bool,
 }
 
 impl Plan {
@@ -177,27 +179,31 @@ fn needed(description: &Description, taps: &[usize]) -> Vec<bool> {
 }
 
 impl Parameters {
-    /// Copies bias, sums and multipliers, which stand behind the weights of their block.
+    /// Copies bias and multipliers, which stand behind the weights of their block, and surveys the
+    /// weights.
     fn read(
         blob: &[u8],
         convolution: &Convolution,
         inputs: usize,
         outputs: usize,
     ) -> Result<Self, String> {
-        let mut parameters = Self::default();
+        let mut parameters = Self {
+            pair_safe: true,
+            ..Self::default()
+        };
         let (blocks, width) = convolution.blocks(inputs, outputs);
-        let (weights, width) = (
-            convolution.weights_length(inputs, outputs),
-            width.next_multiple_of(16),
-        );
+        let weights = convolution.weights_length(inputs, outputs);
+        let padded = width.next_multiple_of(16);
         for block in 0..blocks {
-            let start = convolution.weights + block * (weights + 12 * width) + weights;
-            let words = blob[start..start + 12 * width].as_chunks::<4>().0;
-            let (bias, words) = words.split_at(width);
-            let (sums, multiplier) = words.split_at(width);
+            let start = convolution.weights + block * (weights + 8 * padded);
+            let (weights, rest) = blob[start..].split_at(weights);
+            let survey = survey(weights, width);
+            parameters.pair_safe &= survey.pair_safe;
+            parameters.sums.extend(survey.sums);
+            let words = rest[..8 * padded].as_chunks::<4>().0;
+            let (bias, multiplier) = words.split_at(padded);
             let integer = |word: &[u8; 4]| i32::from_le_bytes(*word);
             parameters.bias.extend(bias.iter().map(integer));
-            parameters.sums.extend(sums.iter().map(integer));
             let multiplier = multiplier.iter().copied().map(f32::from_le_bytes);
             parameters.multiplier.extend(multiplier);
         }
@@ -205,9 +211,12 @@ impl Parameters {
         parameters.bounded = are_bounded(&parameters.multiplier);
         // Together with the longest sum this keeps every accumulator inside of 32 bits.
         let limit = 1 << 30;
-        let largest = |values: &[i32]| values.iter().map(|v| v.unsigned_abs()).max();
-        if largest(&parameters.bias) > Some(limit) || largest(&parameters.sums) > Some(limit >> 7) {
-            return Err("a bias or a sum of weights is too large".to_owned());
+        if parameters
+            .bias
+            .iter()
+            .any(|bias| bias.unsigned_abs() > limit)
+        {
+            return Err("a bias beyond 2³⁰".to_owned());
         }
         Ok(parameters)
     }

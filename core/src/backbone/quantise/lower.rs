@@ -230,7 +230,7 @@ impl Lowering {
                 .sum();
             let mut bias = f64::from(integer.bias[output]) / step - moved;
             let limit = f64::from(1 << 29);
-            if !(bias.abs() < limit) {
+            if bias.is_nan() || bias.abs() >= limit {
                 return Err(format!(
                     "the bias of output {output} is {bias:e} times its weights' step; too large for 32 bits"
                 ));

@@ -91,7 +91,7 @@ pub(super) fn neighbours(length: usize) -> Vec<Option<usize>> {
 pub(super) fn depthwise_neighbours(size: usize) -> Vec<Option<usize>> {
     (0..size * size)
         .map(|at| {
-            let other = (at / size ^ 1) * size + at % size;
+            let other = ((at / size) ^ 1) * size + at % size;
             Some(other).filter(|&other| other < size * size)
         })
         .collect()

@@ -42,7 +42,7 @@ pub(crate) struct Weights<'a> {
     pub(crate) bias: &'a [i32],
     /// The sum of each output's weights, padded likewise: for kernels that know signed values only.
     pub(crate) sums: &'a [i32],
-    /// Whether [`is_pair_safe`](super::pack::is_pair_safe) holds.
+    /// Whether they are pair safe, see [`Survey`](super::pack::Survey).
     pub(crate) pair_safe: bool,
 }
 

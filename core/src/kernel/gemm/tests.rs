@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::pack::is_pair_safe;
+use super::super::pack::survey;
 use super::super::requantise::{Activation, are_bounded};
 use super::*;
 
@@ -52,7 +52,7 @@ impl Case {
             packed: &packed,
             bias: &bias,
             sums: &sums,
-            pair_safe: is_pair_safe(&packed),
+            pair_safe: survey(&packed, self.outputs).pair_safe,
         };
         let activation = match self.hard_swish {
             false => Activation::Linear,
@@ -254,6 +254,14 @@ mod arm {
 
 proptest! {
     #[test]
+    fn a_survey_finds_the_sums(case in cases()) {
+        let packed = pack(&case.weights, case.outputs, case.inputs);
+        let rows = case.weights.chunks_exact(case.inputs);
+        let sums: Vec<i32> = rows.map(|row| row.iter().map(|&w| i32::from(w)).sum()).collect();
+        prop_assert_eq!(&survey(&packed, case.outputs).sums[..case.outputs], &sums[..]);
+    }
+
+    #[test]
     fn the_specification_is_the_definition(case in cases()) {
         prop_assert_eq!(case.run(generic::gemm), case.naive());
     }
@@ -261,7 +269,7 @@ proptest! {
 
 #[test]
 fn pairs_are_safe_up_to_128() {
-    let safe = |a: i8, b: i8| is_pair_safe(&[a, b].map(i8::cast_unsigned));
+    let safe = |a: i8, b: i8| survey(&pack(&[a, b], 1, 2), 1).pair_safe;
     assert!(safe(64, 64) && safe(127, 1) && safe(127, -127) && safe(-64, -64) && safe(-1, -127));
     assert!(!safe(64, 65) && !safe(127, 2) && !safe(-64, -65) && !safe(-128, -1));
 }

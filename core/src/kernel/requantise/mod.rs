@@ -70,7 +70,7 @@ impl Requantise<'_> {
     pub(super) fn apply(&self, channel: usize, sum: i32, residual: Option<u8>) -> u8 {
         let mut x = sum as f32 * self.multiplier[channel];
         if let Activation::HardSwish { scale } = self.activation {
-            x *= (x + 3.0).max(0.0).min(6.0) * scale;
+            x *= (x + 3.0).clamp(0.0, 6.0) * scale;
         }
         if let Some(residual) = residual {
             x += f32::from(residual) * self.residual_multiplier;

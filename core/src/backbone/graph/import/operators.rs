@@ -293,7 +293,7 @@ impl<'a> Importer<'a> {
         let low = bound(1, "min", f32::NEG_INFINITY)?;
         let high = bound(2, "max", f32::INFINITY)?;
         // Also refuses what is not a number.
-        if !(low <= high) {
+        if low.is_nan() || high.is_nan() || low > high {
             return Err(format!("min must not be above max, found {low} and {high}"));
         }
         self.activate(node, Activation::Clip { low, high })
