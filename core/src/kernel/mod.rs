@@ -12,6 +12,7 @@
 mod cpu;
 pub(crate) mod depthwise;
 pub(crate) mod dot;
+pub(crate) mod elementwise;
 pub(crate) mod gemm;
 pub(crate) mod pack;
 pub(crate) mod requantise;

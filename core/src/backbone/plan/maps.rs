@@ -6,16 +6,14 @@
 use super::super::window::{Resize, Window};
 use super::description::Range;
 use super::execute::Job;
+use crate::kernel::elementwise::{Rounding, elementwise};
 
-/// `x + zero`, clamped and rounded.
-#[inline]
-fn finish(x: f32, range: &Range) -> u8 {
-    let x = (x + range.zero)
-        .max(f32::from(range.low))
-        .min(f32::from(range.high));
-    // Adding 1.5 · 2²³ rounds to an integer, ties to even, and leaves it in the low bits: unlike
-    // `round_ties_even` this becomes vector code on every processor.
-    (x + 12_582_912.0).to_bits() as u8
+fn rounding(range: &Range) -> Rounding {
+    Rounding {
+        zero: range.zero,
+        low: f32::from(range.low),
+        high: f32::from(range.high),
+    }
 }
 
 /// The table at an offset of the blob.
@@ -33,47 +31,31 @@ pub(super) fn table(job: &Job<'_>, offset: usize, out: &mut [u8]) {
 }
 
 pub(super) fn add(job: &Job<'_>, left: f32, right: f32, range: &Range, out: &mut [u8]) {
-    let bytes = job.inputs[0].data.iter().zip(job.inputs[1].data);
-    for (out, (&a, &b)) in out.iter_mut().zip(bytes) {
-        *out = finish(f32::from(a) * left + f32::from(b) * right, range);
-    }
+    let (a, b) = (job.inputs[0].data, job.inputs[1].data);
+    (elementwise(job.cpu).add)(a, b, [left, right], rounding(range), out);
 }
 
+/// By a map of the same shape, or by one of 1×1.
 pub(super) fn multiply(job: &Job<'_>, factor: f32, range: &Range, out: &mut [u8]) {
     let (map, by) = (job.inputs[0], job.inputs[1]);
-    let zero = f32::from(map.zero);
-    let factors = by
+    let zero = f32::from(by.zero);
+    let factors: Vec<f32> = by
         .data
         .iter()
-        .map(|&byte| (f32::from(byte) - f32::from(by.zero)) * factor);
-    if by.shape == map.shape {
-        let bytes = map.data.iter().zip(factors);
-        for (out, (&byte, factor)) in out.iter_mut().zip(bytes) {
-            *out = finish((f32::from(byte) - zero) * factor, range);
-        }
-        return;
-    }
-    let factors: Vec<f32> = factors.collect();
-    let locations = map.data.chunks_exact(map.stride);
-    for (out, location) in out.chunks_exact_mut(map.stride).zip(locations) {
-        for ((out, &byte), factor) in out.iter_mut().zip(location).zip(&factors) {
-            *out = finish((f32::from(byte) - zero) * factor, range);
-        }
-    }
+        .map(|&byte| (f32::from(byte) - zero) * factor)
+        .collect();
+    let zero = f32::from(map.zero);
+    (elementwise(job.cpu).multiply)(map.data, zero, &factors, rounding(range), out);
 }
 
 pub(super) fn global_average(job: &Job<'_>, factor: f32, range: &Range, out: &mut [u8]) {
     let map = job.inputs[0];
-    let [rows, columns] = map.shape;
     let mut sums = vec![0u32; map.stride];
-    for location in map.data.chunks_exact(map.stride) {
-        for (sum, &byte) in sums.iter_mut().zip(location) {
-            *sum += u32::from(byte);
-        }
-    }
-    let factor = factor / (rows * columns) as f32;
+    (elementwise(job.cpu).accumulate)(map.data, &mut sums);
+    let factor = factor / (map.shape[0] * map.shape[1]) as f32;
+    let rounding = rounding(range);
     for (out, sum) in out.iter_mut().zip(sums) {
-        *out = finish(sum as f32 * factor, range);
+        *out = rounding.apply(sum as f32 * factor);
     }
 }
 
@@ -81,6 +63,7 @@ pub(super) fn average(job: &Job<'_>, window: &Window, factor: f32, range: &Range
     let map = job.inputs[0];
     let zero = u32::from(map.zero);
     let mut sums = vec![0u32; map.stride];
+    let rounding = rounding(range);
     each_window(job, window, out, |inside, out| {
         sums.fill(0);
         let mut count = 0;
@@ -97,7 +80,7 @@ pub(super) fn average(job: &Job<'_>, window: &Window, factor: f32, range: &Range
         }
         let factor = factor / count as f32;
         for (out, &sum) in out.iter_mut().zip(&sums) {
-            *out = finish((sum + padding) as f32 * factor, range);
+            *out = rounding.apply((sum + padding) as f32 * factor);
         }
     });
 }
@@ -161,10 +144,10 @@ pub(super) fn resize(job: &Job<'_>, resize: &Resize, out: &mut [u8]) {
     let map = job.inputs[0];
     let [height, width] = map.shape;
     let [rows, columns] = job.shape;
-    let whole = Range {
+    let whole = Rounding {
         zero: 0.0,
-        low: 0,
-        high: 255,
+        low: 0.0,
+        high: 255.0,
     };
     let at = |y: usize, x: usize| &map.data[(y * width + x) * map.stride..][..map.stride];
     for (index, out) in out.chunks_exact_mut(map.stride).enumerate() {
@@ -179,7 +162,7 @@ pub(super) fn resize(job: &Job<'_>, resize: &Resize, out: &mut [u8]) {
             let [a, b, c, d] = corners.map(|corner| f32::from(corner[channel]));
             let above = a + (b - a) * right;
             let below = c + (d - c) * right;
-            *out = finish(above + (below - above) * down, &whole);
+            *out = whole.apply(above + (below - above) * down);
         }
     }
 }
