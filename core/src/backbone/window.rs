@@ -44,6 +44,7 @@ pub(super) enum Padding {
 
 impl Window {
     /// One location, no padding.
+    #[cfg(any(test, feature = "build"))]
     pub(super) const POINT: Self = Self {
         size: [1, 1],
         stride: [1, 1],

@@ -70,6 +70,7 @@ pub(crate) fn depthwise_row(cpu: Cpu) -> DepthwiseRow {
 
 /// Packs `weights[c][ky][kx]` with zeros for what is missing to a multiple of 16 channels and of 4
 /// taps: `[c/16][kx][ky/4][c%16][ky%4]`.
+#[cfg(any(test, feature = "build"))]
 pub(crate) fn pack(weights: &[i8], channels: usize, size: usize) -> Vec<u8> {
     assert_eq!(
         weights.len(),
