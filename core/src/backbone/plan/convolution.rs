@@ -7,7 +7,7 @@ use super::layout::Layout;
 use super::memory::panel_locations;
 use crate::kernel::depthwise::{Depthwise, depthwise_row};
 use crate::kernel::gemm::{Rows, RowsMut, Weights, gemm};
-use crate::kernel::requantise::{Activation, Requantise};
+use crate::kernel::requantise::Requantise;
 
 pub(super) fn run(
     job: &Job<'_>,
@@ -63,10 +63,7 @@ fn block<'a>(
         zero: convolution.range.zero,
         low: f32::from(convolution.range.low),
         high: f32::from(convolution.range.high),
-        activation: match convolution.hard_swish {
-            None => Activation::Linear,
-            Some(scale) => Activation::HardSwish { scale },
-        },
+        activation: convolution.activation(),
         residual_multiplier: convolution.residual.unwrap_or_default(),
         bounded: parameters.bounded,
     };

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::window::{Resize, Window};
+use crate::kernel::requantise::Activation;
 
 /// Most layers, channels of a value, and inputs of a layer.
 const MOST_LAYERS: usize = 4096;
@@ -301,6 +302,13 @@ impl Convolution {
                 "weights of {length} bytes at {} reach beyond the {blob} bytes there are",
                 self.weights
             )),
+        }
+    }
+
+    pub(in crate::backbone) fn activation(&self) -> Activation {
+        match self.hard_swish {
+            None => Activation::Linear,
+            Some(scale) => Activation::HardSwish { scale },
         }
     }
 

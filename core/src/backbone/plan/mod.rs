@@ -21,7 +21,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::BackboneError;
 use crate::kernel::Cpu;
 use crate::kernel::pack::survey;
-use crate::kernel::requantise::are_bounded;
 use description::{Convolution, Description, Operator};
 use memory::Prepared;
 
@@ -208,7 +207,7 @@ impl Parameters {
             parameters.multiplier.extend(multiplier);
         }
         description::check_factors(&parameters.multiplier)?;
-        parameters.bounded = are_bounded(&parameters.multiplier);
+        parameters.bounded = convolution.activation().is_bounded(&parameters.multiplier);
         // Together with the longest sum this keeps every accumulator inside of 32 bits.
         let limit = 1 << 30;
         if parameters

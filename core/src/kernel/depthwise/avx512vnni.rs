@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::requantise::avx512::{Product, Rule};
+use super::super::requantise::avx512::{Packed, Rule};
 use super::{BLOCK, Cpu, Depthwise, DepthwiseRow, OUTPUTS, Requantise, block_length, check};
 
 pub(super) fn depthwise_row(cpu: Cpu) -> Option<DepthwiseRow> {
@@ -67,16 +67,16 @@ unsafe fn all_blocks<
     out: &mut [u8],
 ) {
     let rule = Rule::new(requantise);
-    let product = Product::new(requantise);
+    let packed = Packed::new(requantise);
     for first in (0..weights.channels).step_by(OUTPUTS) {
         // SAFETY: tables are padded to sixteen channels; rows and outputs have eight or sixteen
         // bytes from `first` on in each location, and `LONG` says which.
         unsafe {
             let block = Block::<SIZE, GROUPS>::new(weights, requantise, first);
-            match (input.location - first, &product) {
+            match (input.location - first, &packed) {
                 (8, _) => block.row::<STRIDE, false>(&rule, rows, input, first, out),
-                (_, Some(product)) if out.len() >= 4 * input.location => {
-                    block.fours::<STRIDE, WIDE>(product, rows, input, first, out);
+                (_, Some(packed)) if out.len() >= 4 * input.location => {
+                    block.fours::<STRIDE, WIDE>(packed, rows, input, first, out);
                 }
                 _ => block.row::<STRIDE, true>(&rule, rows, input, first, out),
             }
@@ -163,7 +163,7 @@ impl<const SIZE: usize, const GROUPS: usize> Block<SIZE, GROUPS> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn fours<const STRIDE: usize, const WIDE: usize>(
         &self,
-        product: &Product,
+        packed: &Packed,
         rows: &[&[u8]],
         input: &Input,
         first: usize,
@@ -203,7 +203,7 @@ impl<const SIZE: usize, const GROUPS: usize> Block<SIZE, GROUPS> {
                 self.sum(&columns, 2 * STRIDE),
                 self.sum(&columns, 3 * STRIDE),
             ];
-            let bytes = product.apply(sums, [self.multiplier; 4]);
+            let bytes = packed.apply(sums, [self.multiplier; 4]);
             // SAFETY: the locations have sixteen bytes from `first` on.
             unsafe {
                 let to = out.as_mut_ptr().add(at * input.location + first);

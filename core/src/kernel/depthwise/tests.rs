@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::requantise::{Activation, are_bounded};
+use super::super::requantise::Activation;
 use super::*;
 
 /// Everything that a call takes, owned.
@@ -49,17 +49,18 @@ impl Case {
             bias: &bias,
             sums: &sums,
         };
+        let activation = match self.hard_swish {
+            false => Activation::Linear,
+            true => Activation::HardSwish { scale: 1.5 },
+        };
         let requantise = Requantise {
             multiplier: &multiplier,
             zero: self.zero,
             low: 3.0,
             high: 250.0,
-            activation: match self.hard_swish {
-                false => Activation::Linear,
-                true => Activation::HardSwish { scale: 1.5 },
-            },
+            activation,
             residual_multiplier: 0.0,
-            bounded: are_bounded(&multiplier),
+            bounded: activation.is_bounded(&multiplier),
         };
         let rows: Vec<&[u8]> = self.rows.iter().map(|row| &row[..]).collect();
         let mut out = vec![0xAB; self.outputs * self.location()];

@@ -5,7 +5,8 @@
 
 use std::arch::x86_64::*;
 
-use super::super::requantise::avx512::{Product, Rule};
+use super::super::requantise::Activation;
+use super::super::requantise::avx512::{Packed, Rule};
 use super::{Cpu, Gemm, OUTPUTS, Requantise, Rows, RowsMut, Weights, check};
 
 /// Sums of a tile, a register each: four blocks of outputs by four rows, two by eight or one by eight.
@@ -44,9 +45,10 @@ unsafe fn all_tiles(
 ) {
     let finish = Finish {
         rule: Rule::new(requantise),
-        product: match residual {
-            None => Product::new(requantise),
-            Some(_) => None,
+        // More than a product gains nothing from packing, which would only press on registers.
+        packed: match (residual, requantise.activation) {
+            (None, Activation::Linear) => Packed::new(requantise),
+            _ => None,
         },
         residual,
     };
@@ -84,8 +86,7 @@ unsafe fn all_tiles(
 /// How sums become bytes.
 struct Finish<'a> {
     rule: Rule,
-    /// Where the rule is but a product.
-    product: Option<Product>,
+    packed: Option<Packed>,
     residual: Option<&'a Rows<'a>>,
 }
 
@@ -210,7 +211,7 @@ unsafe fn tile<const N: usize, const B: usize>(
         }
     }
     // Packing takes four registers: one row, two or four.
-    if let Some(product) = &finish.product
+    if let Some(packed) = &finish.packed
         && N * B >= 4
         && N.is_multiple_of(4 / B)
         && !blocks[0].half
@@ -221,7 +222,7 @@ unsafe fn tile<const N: usize, const B: usize>(
                 four[at] = sums[i + at / B][at % B];
                 multipliers[at] = blocks[at % B].multiplier;
             }
-            let bytes = product.apply(four, multipliers);
+            let bytes = packed.apply(four, multipliers);
             // SAFETY: the blocks' outputs are within the checked rows.
             unsafe {
                 let mut at = |row| out.row(first + i + row).add(blocks[0].at);

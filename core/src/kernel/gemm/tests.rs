@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::super::pack::survey;
-use super::super::requantise::{Activation, are_bounded};
+use super::super::requantise::Activation;
 use super::*;
 
 /// Everything that a call takes, owned.
@@ -65,7 +65,7 @@ impl Case {
             high: f32::from(self.high),
             activation,
             residual_multiplier: 0.37,
-            bounded: are_bounded(&multiplier),
+            bounded: activation.is_bounded(&multiplier),
         };
         // Rows further apart than they are wide; what lies between must not be touched.
         let stride = self.stride() + 8;

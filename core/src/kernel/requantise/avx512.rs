@@ -60,50 +60,69 @@ impl Rule {
     }
 }
 
-/// The rule where it is but a product ([`Requantise::is_product`]): numbers are clamped as bytes, 64
-/// at a time.
+/// The rule without a residual for four times sixteen sums: numbers are rounded first and clamped as
+/// bytes, 64 at a time.
 #[derive(Clone, Copy)]
-pub(in crate::kernel) struct Product {
+pub(in crate::kernel) struct Packed {
+    /// Absent where it is 0.
+    zero: Option<__m512>,
+    hard_swish: Option<__m512>,
     low: __m512i,
     high: __m512i,
     /// Undoes the interleaving of packing.
     order: __m512i,
 }
 
-impl Product {
-    /// `None` where the rule has more to it.
+impl Packed {
+    /// `None` where rounding may not come before clamping.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
     pub(in crate::kernel) fn new(requantise: &Requantise<'_>) -> Option<Self> {
-        requantise.is_product().then(|| Self {
+        requantise.bounded.then(|| Self {
+            zero: (requantise.zero != 0.0).then(|| _mm512_set1_ps(requantise.zero)),
+            hard_swish: match requantise.activation {
+                Activation::Linear => None,
+                Activation::HardSwish { scale } => Some(_mm512_set1_ps(scale)),
+            },
             low: _mm512_set1_epi8((requantise.low as u8).cast_signed()),
             high: _mm512_set1_epi8((requantise.high as u8).cast_signed()),
             order: _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
         })
     }
 
-    /// Four times sixteen sums to 64 bytes, in order.
+    /// Sums to 64 bytes, in order.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
     pub(in crate::kernel) fn apply(&self, sums: [__m512i; 4], multipliers: [__m512; 4]) -> __m512i {
         let [a, b] = [
-            round(sums[0], multipliers[0]),
-            round(sums[1], multipliers[1]),
+            self.round(sums[0], multipliers[0]),
+            self.round(sums[1], multipliers[1]),
         ];
         let [c, d] = [
-            round(sums[2], multipliers[2]),
-            round(sums[3], multipliers[3]),
+            self.round(sums[2], multipliers[2]),
+            self.round(sums[3], multipliers[3]),
         ];
         // Both packings saturate, which is a clamp to 0 and 255.
         let bytes = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
         let bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, self.low), self.high);
         _mm512_permutexvar_epi32(self.order, bytes)
     }
-}
 
-/// `round(sum · multiplier)`.
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn round(sums: __m512i, multiplier: __m512) -> __m512i {
-    _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), multiplier))
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn round(&self, sums: __m512i, multiplier: __m512) -> __m512i {
+        let mut x = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), multiplier);
+        if let Some(scale) = self.hard_swish {
+            let gate = _mm512_add_ps(x, _mm512_set1_ps(3.0));
+            let gate = _mm512_min_ps(
+                _mm512_max_ps(gate, _mm512_setzero_ps()),
+                _mm512_set1_ps(6.0),
+            );
+            x = _mm512_mul_ps(x, _mm512_mul_ps(gate, scale));
+        }
+        if let Some(zero) = self.zero {
+            x = _mm512_add_ps(x, zero);
+        }
+        _mm512_cvtps_epi32(x)
+    }
 }

@@ -12,7 +12,7 @@
 //!
 //! The input's zero point is inside of the bias that the sum begins with; the output's, less the
 //! residual's times its multiplier, is `zero`, or inside of the bias too where nothing stands between:
-//! then `zero` is 0, and the rule but a product (Jacob et al., "Quantization and training of neural networks
+//! then `zero` is 0 (Jacob et al., "Quantization and training of neural networks
 //! for efficient integer-arithmetic-only inference", CVPR 2018, equation 7).
 
 #[cfg(target_arch = "x86_64")]
@@ -46,26 +46,25 @@ pub(crate) struct Requantise<'a> {
     pub(crate) activation: Activation,
     /// In use when a residual is given.
     pub(crate) residual_multiplier: f32,
-    /// Whether [`are_bounded`] holds of the multipliers.
+    /// Whether [`Activation::is_bounded`] holds of the multipliers.
     pub(crate) bounded: bool,
 }
 
-/// Whether no multiplier takes a 32-bit sum beyond the 32-bit integers, so that rounding may come
-/// before clamping.
-pub(crate) fn are_bounded(multipliers: &[f32]) -> bool {
-    multipliers.iter().all(|multiplier| multiplier.abs() <= 0.5)
+impl Activation {
+    /// Whether no multiplier takes a 32-bit sum beyond half of the 32-bit integers, so that numbers may
+    /// be rounded before they are clamped, and clamped as bytes. True of all but made-up networks.
+    pub(crate) fn is_bounded(self, multipliers: &[f32]) -> bool {
+        let largest = match self {
+            Self::Linear => 0.5,
+            Self::HardSwish { scale } => 0.5 / (6.0 * scale).max(1.0),
+        };
+        multipliers
+            .iter()
+            .all(|multiplier| multiplier.abs() <= largest)
+    }
 }
 
 impl Requantise<'_> {
-    /// Whether the rule is but a product: `round(sum · multiplier)`, then the clamp in integers.
-    #[cfg_attr(
-        not(target_arch = "x86_64"),
-        expect(dead_code, reason = "asked by AVX-512 alone")
-    )]
-    pub(super) fn is_product(&self) -> bool {
-        self.bounded && self.zero == 0.0 && self.activation == Activation::Linear
-    }
-
     /// The specification.
     pub(super) fn apply(&self, channel: usize, sum: i32, residual: Option<u8>) -> u8 {
         let mut x = sum as f32 * self.multiplier[channel];
