@@ -120,10 +120,66 @@ pub fn resize(pixels: &Pixels, crop: Crop, width: u32, height: u32) -> Pixels {
     resize_with(&mut fir::Resizer::new(), pixels, crop, width, height)
 }
 
+/// A rectangle whose edges may lie within pixels, in pixels from the top left.
+#[cfg(feature = "codecs")]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    pub(super) x: f64,
+    pub(super) y: f64,
+    pub(super) width: f64,
+    pub(super) height: f64,
+}
+
+/// [`resize`] for a rectangle that need not be whole pixels: those that it cuts count for their
+/// part. It must lie within the image.
+#[cfg(feature = "codecs")]
+pub(super) fn resize_part(pixels: &Pixels, part: Part, width: u32, height: u32) -> Pixels {
+    let first = |edge: f64| edge.floor() as u32;
+    let (x, y) = (first(part.x), first(part.y));
+    let crop = Crop {
+        x,
+        y,
+        width: (part.x + part.width).ceil() as u32 - x,
+        height: (part.y + part.height).ceil() as u32 - y,
+    };
+    let within = Part {
+        x: part.x - f64::from(x),
+        y: part.y - f64::from(y),
+        ..part
+    };
+    let options = fir::ResizeOptions::new().crop(within.x, within.y, within.width, within.height);
+    resize_options(
+        &mut fir::Resizer::new(),
+        pixels,
+        crop,
+        options,
+        width,
+        height,
+    )
+}
+
 fn resize_with(
     resizer: &mut fir::Resizer,
     pixels: &Pixels,
     crop: Crop,
+    width: u32,
+    height: u32,
+) -> Pixels {
+    resize_options(
+        resizer,
+        pixels,
+        crop,
+        fir::ResizeOptions::new(),
+        width,
+        height,
+    )
+}
+
+fn resize_options(
+    resizer: &mut fir::Resizer,
+    pixels: &Pixels,
+    crop: Crop,
+    options: fir::ResizeOptions,
     width: u32,
     height: u32,
 ) -> Pixels {
@@ -138,7 +194,7 @@ fn resize_with(
         .expect("the crop lies within the image");
     let mut target = fir::images::Image::new(width, height, rgb);
     let triangle = fir::ResizeAlg::Convolution(fir::FilterType::Bilinear);
-    let options = fir::ResizeOptions::new().resize_alg(triangle);
+    let options = options.resize_alg(triangle);
     resizer
         .resize(&source, &mut target, &options)
         .expect("both images are RGB");
