@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::decode::{decode, orientation_of, read_file};
 use super::jpeg::{Header, Scale};
-use super::resize::{Part, resize_part};
+use super::resize::{Part, resize_means, resize_part};
 use super::{Crop, Format, ImageError, Limits, Pixels, Region, Sizing, complete, sniff};
 
 /// An upright photo, perhaps with fewer pixels than its file has. Regions mean its full size.
@@ -44,10 +44,9 @@ impl Photo {
     ///
     /// A sequential JPEG, as cameras write it, is decoded at 1/8, 1/4 or 1/2 of its size where
     /// that suffices: where the region still has at least the target's pixels on both sides, so
-    /// that what remains to do is to shrink. A pixel of the scaled photo is the mean of its square
-    /// (at 1/8) or its low-passed sample, and the triangle filter that follows is widened by what
-    /// is left to shrink: both together cut off what the target cannot hold. Other files are
-    /// decoded in full.
+    /// that what remains to do is to shrink. Its pixels are means of squares (at 1/8) or low-passed
+    /// samples, and the triangle filter that follows is as wide as what is left to shrink. Other
+    /// files are decoded in full.
     ///
     /// # Errors
     /// As [`decode`], and [`ImageError::Parameter`] for a region outside of the photo or an
@@ -126,7 +125,9 @@ impl Photo {
             width: scaled(crop.width),
             height: scaled(crop.height),
         };
-        Ok(resize_part(&self.pixels, part, width, height))
+        let means = self.divisor == Scale::Eighth.divisor();
+        let resize = if means { resize_means } else { resize_part };
+        Ok(resize(&self.pixels, part, width, height))
     }
 }
 

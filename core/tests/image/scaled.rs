@@ -240,5 +240,8 @@ fn the_same_bytes_on_every_platform() {
         crc32fast::hash(photo(&bytes, None, &sizing).pixels().data())
     };
     let found = [80, 40, 20, 10].map(checksum);
-    assert_eq!(found, [811_289_239, 3_607_419_788, 3_473_495_108, 384_834_738]);
+    assert_eq!(
+        found,
+        [811_289_239, 3_607_419_788, 3_473_495_108, 384_834_738]
+    );
 }

@@ -149,7 +149,7 @@ mod tests {
                 bits.refill();
                 let expected = (at..at + step as usize).fold(0, |value, bit| {
                     let byte = data.get(bit / 8).copied().unwrap_or(0);
-                    value << 1 | usize::from(byte >> (7 - bit % 8) & 1)
+                    (value << 1) | usize::from((byte >> (7 - bit % 8)) & 1)
                 });
                 prop_assert_eq!(bits.peek(step), expected);
                 bits.consume(step);

@@ -222,7 +222,7 @@ impl<'a> Header<'a> {
             let (values, rest) = rest.split_at_checked(64 * bytes)?;
             let mut table = [0; 64];
             for (value, bytes) in table.iter_mut().zip(values.chunks_exact(bytes)) {
-                *value = bytes.iter().fold(0, |v, &byte| v << 8 | u16::from(byte));
+                *value = bytes.iter().fold(0, |v, &byte| (v << 8) | u16::from(byte));
             }
             *self.quantisations.get_mut(usize::from(kind & 15))? = Some(table);
             segment = rest;

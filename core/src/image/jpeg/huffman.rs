@@ -78,7 +78,7 @@ pub(super) struct Skip(u16);
 
 impl Skip {
     fn new(bits: u32, advance: usize, ends: bool) -> Self {
-        Self((bits | (advance as u32) << 4 | u32::from(ends) << 15) as u16)
+        Self((bits | ((advance as u32) << 4) | (u32::from(ends) << 15)) as u16)
     }
 
     fn bits(self) -> u32 {
@@ -88,7 +88,7 @@ impl Skip {
     /// Coefficients passed before the end of the block, if it is among the symbols.
     #[inline(always)]
     pub(super) fn advance(self) -> usize {
-        usize::from(self.0 >> 4 & 0x7FF)
+        usize::from((self.0 >> 4) & 0x7FF)
     }
 
     /// Whether the last symbol is the end of the block.
@@ -125,7 +125,7 @@ impl<'a> Decoder<'a> {
                 let (run, size) = split(symbol);
                 let used = length + size;
                 if used <= WINDOW {
-                    let extra = window >> (WINDOW - used) & ((1 << size) - 1);
+                    let extra = (window >> (WINDOW - used)) & ((1 << size) - 1);
                     *entry = pack(run, extend(extra, size), used);
                 }
             }
@@ -157,7 +157,7 @@ impl<'a> Decoder<'a> {
         if entry != 0 {
             bits.consume(entry & 31);
             return Some(Coefficient {
-                run: (entry >> 8 & 0xFF) as usize,
+                run: ((entry >> 8) & 0xFF) as usize,
                 value: entry as i32 >> 16,
             });
         }
@@ -211,7 +211,7 @@ fn skips(code: &Code) -> Box<[u16; 1 << SKIP_WINDOW]> {
     for (window, entry) in (0_u32..).zip(skips.iter_mut()) {
         let (mut used, mut advance, mut ends) = (0, 0, false);
         while !ends && used < SKIP_WINDOW {
-            let rest = window << used & ((1 << SKIP_WINDOW) - 1);
+            let rest = (window << used) & ((1 << SKIP_WINDOW) - 1);
             let Some((length, symbol)) = code.find(rest << (16 - SKIP_WINDOW)) else {
                 break;
             };
@@ -248,7 +248,7 @@ fn extend(extra: u32, size: u32) -> i32 {
 }
 
 fn pack(run: usize, value: i32, bits: u32) -> u32 {
-    (value as u32) << 16 | (run as u32) << 8 | bits
+    ((value as u32) << 16) | ((run as u32) << 8) | bits
 }
 
 #[cfg(test)]
