@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde_json::Value;
 
-use crate::backbone::BackboneError;
+use crate::backbone::{BackboneError, RunOptions};
 use crate::descriptor::Descriptor;
 use crate::embedder::{EmbedError, Embedder};
-use crate::image::{self, ImageError, Limits};
+use crate::image::{self, ImageError, Limits, Photo};
 use crate::index::{Index, IndexError, IndexQuery, IndexWriter, ItemPhoto};
 use crate::simulate::{CaptureSimulator, Settings};
 use crate::verdict::{Calibration, Observation, VerdictError};
@@ -97,8 +97,11 @@ pub fn embed_file(
     photo: &Path,
     limits: &Limits,
 ) -> Result<Descriptor, EmbedError> {
-    let pixels = image::read_photo(photo, limits)?;
-    Ok(embedder.embed(&pixels, None)?.descriptor)
+    let photo = Photo::read(photo, None, embedder.sizing(), limits)?;
+    let input = embedder.photo_input(&photo, None)?;
+    Ok(embedder
+        .embed_input(&input, &RunOptions::default())?
+        .descriptor)
 }
 
 /// Builds the index directory `out` from `entries`. `progress` is told the photos done; an index

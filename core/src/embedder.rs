@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::backbone::{Backbone, BackboneError, RunOptions};
 use crate::bundle::Bundle;
 use crate::descriptor::{Descriptor, describe};
-use crate::image::{self, ImageError, Pixels, Region};
+use crate::image::{self, ImageError, Pixels, Region, Sizing};
 
 /// A bundle whose network is loaded. Shared between threads by reference.
 pub struct Embedder {
@@ -103,7 +103,25 @@ impl Embedder {
     /// # Errors
     /// [`ImageError::Parameter`] for a region outside of the photo.
     pub fn input(&self, pixels: &Pixels, region: Option<&Region>) -> Result<Pixels, ImageError> {
-        image::fit(pixels, region, &self.bundle.spec().preprocessing.sizing)
+        image::fit(pixels, region, self.sizing())
+    }
+
+    /// [`Embedder::input`] for a photo that was decoded for [`Embedder::sizing`].
+    ///
+    /// # Errors
+    /// [`ImageError::Parameter`] for a region outside of the photo.
+    #[cfg(feature = "codecs")]
+    pub fn photo_input(
+        &self,
+        photo: &image::Photo,
+        region: Option<&Region>,
+    ) -> Result<Pixels, ImageError> {
+        photo.fit(region, self.sizing())
+    }
+
+    /// The size of input that the network reads.
+    pub fn sizing(&self) -> &Sizing {
+        &self.bundle.spec().preprocessing.sizing
     }
 
     /// Runs the network on an input of its own size and describes the maps.

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use crate::backbone::{BackboneError, RunOptions};
 use crate::bundle::{Bundle, BundleError};
 use crate::embedder::{EmbedError, Embedder};
+#[cfg(feature = "codecs")]
+use crate::image::Photo;
 use crate::image::{ImageError, Orientation, Pixels, Region};
 use crate::index::{Hit, Index, IndexError, IndexQuery, Ranking};
 use crate::verdict::Verdict;
@@ -160,8 +162,9 @@ impl Lens {
     #[cfg(feature = "codecs")]
     pub fn search_file(&self, photo: &Path, query: &Query) -> Result<Answer, LensError> {
         let start = Instant::now();
-        let pixels = crate::image::read_photo(photo, &self.limits)?;
-        self.answer(&pixels, query, start)
+        let region = query.region.as_ref();
+        let photo = Photo::read(photo, region, self.embedder.sizing(), &self.limits)?;
+        self.answer(|| self.embedder.photo_input(&photo, region), query, start)
     }
 
     /// Searches with an encoded photo in memory: JPEG, PNG or WebP.
@@ -171,8 +174,9 @@ impl Lens {
     #[cfg(feature = "codecs")]
     pub fn search_encoded(&self, photo: &[u8], query: &Query) -> Result<Answer, LensError> {
         let start = Instant::now();
-        let pixels = crate::image::decode(photo, &self.limits)?;
-        self.answer(&pixels, query, start)
+        let region = query.region.as_ref();
+        let photo = Photo::decode(photo, region, self.embedder.sizing(), &self.limits)?;
+        self.answer(|| self.embedder.photo_input(&photo, region), query, start)
     }
 
     /// Searches with an upright picture in memory.
@@ -180,13 +184,20 @@ impl Lens {
     /// # Errors
     /// [`LensError`] when the region lies outside of the picture or the network does not run.
     pub fn search(&self, pixels: &Pixels, query: &Query) -> Result<Answer, LensError> {
-        self.answer(pixels, query, Instant::now())
+        let input = || self.embedder.input(pixels, query.region.as_ref());
+        self.answer(input, query, Instant::now())
     }
 
-    fn answer(&self, pixels: &Pixels, query: &Query, start: Instant) -> Result<Answer, LensError> {
+    /// `input` crops and resizes what has been decoded since `start`.
+    fn answer(
+        &self,
+        input: impl FnOnce() -> Result<Pixels, ImageError>,
+        query: &Query,
+        start: Instant,
+    ) -> Result<Answer, LensError> {
         let decode = start.elapsed();
         // Quarter turns are taken of the network's small input, not of the photo.
-        let mut input = self.embedder.input(pixels, query.region.as_ref())?;
+        let mut input = input()?;
         let mut times = Times {
             decode,
             resize: start.elapsed() - decode,

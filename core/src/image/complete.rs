@@ -34,10 +34,17 @@ pub(super) fn check(format: Format, bytes: &[u8], limits: &Limits) -> Result<(),
 /// Whether an end-of-image marker follows the first scan. Segments are skipped by their length,
 /// so that the marker of an EXIF thumbnail does not count.
 fn jpeg_ends(bytes: &[u8]) -> bool {
+    ends(bytes.get(2..).unwrap_or_default(), false)
+}
+
+/// Whether an end-of-image marker follows in what stands behind the first scan of a JPEG.
+pub(super) fn image_ends(rest: &[u8]) -> bool {
+    ends(rest, true)
+}
+
+fn ends(mut rest: &[u8], mut scanned: bool) -> bool {
     const START_OF_SCAN: u8 = 0xDA;
     const END_OF_IMAGE: u8 = 0xD9;
-    let mut rest = bytes.get(2..).unwrap_or_default();
-    let mut scanned = false;
     // What lies before a marker is either entropy-coded data or stray bytes.
     while let Some(at) = rest.iter().position(|&byte| byte == 0xFF) {
         let Some(&marker) = rest.get(at + 1) else {

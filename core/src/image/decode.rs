@@ -61,12 +61,15 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Pixels, ImageError> {
 /// Those of [`decode`], and [`ImageError::Io`] for a path that is not a regular file (a pipe would
 /// block for ever) or cannot be read.
 pub fn read_photo(path: impl AsRef<Path>, limits: &Limits) -> Result<Pixels, ImageError> {
-    let path = path.as_ref();
-    let bytes = read_limited(path, limits.max_encoded_bytes).map_err(|source| ImageError::Io {
+    decode(&read_file(path.as_ref(), limits)?, limits)
+}
+
+/// The bytes of a photo file, not many more than the limits allow.
+pub(super) fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, ImageError> {
+    read_limited(path, limits.max_encoded_bytes).map_err(|source| ImageError::Io {
         path: path.to_owned(),
         source,
-    })?;
-    decode(&bytes, limits)
+    })
 }
 
 /// The file's bytes, or the first `limit + 1` of them.
@@ -115,7 +118,11 @@ fn read(
 fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
     let exif = decoder.exif_metadata().ok().flatten().unwrap_or_default();
     // Some WebP writers keep the prefix that EXIF has in a JPEG.
-    let exif = exif.strip_prefix(b"Exif\0\0").unwrap_or(&exif);
+    orientation_of(exif.strip_prefix(b"Exif\0\0").unwrap_or(&exif))
+}
+
+/// What the TIFF block of EXIF says, upright where it says nothing sensible.
+pub(super) fn orientation_of(exif: &[u8]) -> Orientation {
     image::metadata::Orientation::from_exif_chunk(exif)
         .and_then(|orientation| Orientation::from_exif(orientation.to_exif().into()))
         .unwrap_or_default()

@@ -1,7 +1,7 @@
 //! Pixels in: from the bytes of a photo to the upright RGB image that a backbone reads.
 //!
 //! [`decode`] turns JPEG, PNG or WebP bytes into [`Pixels`], upright whatever the camera's EXIF
-//! says; [`fit`] crops a [`Region`] and resizes it to the [`Sizing`] of a backbone in one pass.
+//! says; [`Photo`] is one decoded no larger than its use needs; [`fit`] crops a [`Region`] and resizes it to the [`Sizing`] of a backbone in one pass.
 //! [`Limits`] are checked before memory is allocated, and every failure is an [`ImageError`] that
 //! says whose fault it is.
 
@@ -11,8 +11,12 @@ mod complete;
 mod decode;
 mod error;
 mod format;
+#[cfg(feature = "codecs")]
+mod jpeg;
 mod limits;
 mod orientation;
+#[cfg(feature = "codecs")]
+mod photo;
 mod pixels;
 mod region;
 mod resize;
@@ -23,6 +27,8 @@ pub use error::ImageError;
 pub use format::{Format, sniff};
 pub use limits::Limits;
 pub use orientation::Orientation;
+#[cfg(feature = "codecs")]
+pub use photo::Photo;
 pub use pixels::Pixels;
 pub use region::{Crop, Region};
 pub use resize::{Sizing, fit, resize};

@@ -2,17 +2,31 @@
 
 use std::path::Path;
 
-use pocketlens::image::{Format, ImageError, Limits, decode, read_photo};
+use pocketlens::image::{Format, ImageError, Limits, Photo, Sizing, decode, read_photo};
 use proptest::prelude::*;
 
 use crate::made::{self, Png};
 
+/// Small enough that every JPEG here is decoded at an eighth of its size.
+const TINY: Sizing = Sizing {
+    longest_side: 4,
+    multiple: 1,
+};
+
+/// What both ways to decode say.
 fn error(bytes: &[u8]) -> ImageError {
-    decode(bytes, &Limits::default()).expect_err("the file is bad")
+    let error = decode(bytes, &Limits::default()).expect_err("the file is bad");
+    let scaled =
+        Photo::decode(bytes, None, &TINY, &Limits::default()).expect_err("the file is bad");
+    assert_eq!(scaled.to_string(), error.to_string());
+    error
 }
 
 #[track_caller]
 fn assert_damaged(bytes: &[u8], expected: Format, what: &str) {
+    if let Ok(photo) = Photo::decode(bytes, None, &TINY, &Limits::default()) {
+        panic!("{what}: expected a damaged {expected}, found {photo:?}");
+    }
     match decode(bytes, &Limits::default()) {
         Err(ImageError::Decoding { format, .. }) if format == expected => {}
         other => panic!("{what}: expected a damaged {expected}, found {other:?}"),
@@ -205,6 +219,9 @@ proptest! {
         let limits = Limits { max_pixels: 1 << 20, ..Limits::default() };
         if let Ok(found) = decode(&file, &limits) {
             prop_assert!(u64::from(found.width()) * u64::from(found.height()) <= 1 << 20);
+        }
+        if let Ok(found) = Photo::decode(&file, None, &TINY, &limits) {
+            prop_assert!(found.fit(None, &TINY).is_ok());
         }
     }
 }

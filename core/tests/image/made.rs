@@ -28,9 +28,13 @@ pub(crate) fn jpeg() -> Vec<u8> {
     bytes
 }
 
-/// The JPEG with an APP1 segment behind its start-of-image marker.
+/// The scene as a JPEG with an EXIF block.
 pub(crate) fn jpeg_with_exif(tiff: &[u8]) -> Vec<u8> {
-    let plain = jpeg();
+    with_exif(&jpeg(), tiff)
+}
+
+/// A JPEG with an APP1 segment behind its start-of-image marker.
+pub(crate) fn with_exif(plain: &[u8], tiff: &[u8]) -> Vec<u8> {
     let length = (2 + 6 + tiff.len()) as u16;
     let app1 = [
         &[0xFF, 0xE1],

@@ -5,3 +5,4 @@
 mod bad;
 mod formats;
 mod made;
+mod scaled;

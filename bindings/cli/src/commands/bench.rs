@@ -9,7 +9,7 @@ use clap::Args;
 use pocketlens::backbone::{Backbone, RunOptions};
 use pocketlens::descriptor::describe;
 use pocketlens::embedder::Embedder;
-use pocketlens::image::{self, Limits, Pixels};
+use pocketlens::image::{Limits, Photo, Pixels};
 use serde_json::json;
 
 use super::{open_bundle, print_json, print_line};
@@ -97,7 +97,9 @@ fn stages(arguments: &Arguments, embedder: &Embedder, input: &Pixels, runs: usiz
         let jpeg = encode(&photo)?;
         let limits = Limits::default();
         report(
-            &timed("decode", few, || Ok(image::decode(&jpeg, &limits)?))?,
+            &timed("decode", few, || {
+                Ok(Photo::decode(&jpeg, None, embedder.sizing(), &limits)?)
+            })?,
             1,
         )?;
         report(

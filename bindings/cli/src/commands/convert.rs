@@ -9,7 +9,7 @@ use pocketlens::backbone::{BackboneError, QuantiseOptions, RangeRule, quantise};
 use pocketlens::bundle::{self, Card, Network, Spec};
 use pocketlens::descriptor::Recipe;
 use pocketlens::fit::FitOptions;
-use pocketlens::image::{self, Limits, Pixels};
+use pocketlens::image::{Limits, Photo, Pixels};
 
 use super::fit::{Source, fit_to_file, recipe};
 use super::{bundle as bundle_command, warn_about};
@@ -125,8 +125,9 @@ fn calibration_photos(arguments: &Arguments, spec: &Spec) -> Result<Vec<Pixels>>
     let limits = Limits::default();
     for at in 0..count {
         let path = &found[at * found.len() / count];
-        let photo = image::read_photo(path, &limits);
-        let photo = photo.and_then(|photo| image::fit(&photo, None, &spec.preprocessing.sizing));
+        let sizing = &spec.preprocessing.sizing;
+        let photo = Photo::read(path, None, sizing, &limits);
+        let photo = photo.and_then(|photo| photo.fit(None, sizing));
         match photo {
             Ok(photo) => photos.push(photo),
             Err(error) => warn_about(&[(path.clone(), error.to_string())]),

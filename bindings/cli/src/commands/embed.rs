@@ -8,7 +8,7 @@ use clap::Args;
 use pocketlens::build::embed_file;
 use pocketlens::descriptor::{Descriptor, pool};
 use pocketlens::embedder::{EmbedError, Embedder};
-use pocketlens::image::{self, Limits};
+use pocketlens::image::{Limits, Photo};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -45,7 +45,8 @@ fn embed(
     if !pooled {
         return Ok((descriptor, Vec::new()));
     }
-    let input = embedder.input(&image::read_photo(photo, &limits)?, None)?;
+    let photo = Photo::read(photo, None, embedder.sizing(), &limits)?;
+    let input = embedder.photo_input(&photo, None)?;
     let maps = embedder.backbone().run(&input)?;
     let parts = embedder.bundle().spec().recipe.parts.iter().zip(&maps);
     Ok((
