@@ -110,7 +110,6 @@ impl Embedder {
     ///
     /// # Errors
     /// [`ImageError::Parameter`] for a region outside of the photo.
-    #[cfg(feature = "codecs")]
     pub fn photo_input(
         &self,
         photo: &image::Photo,

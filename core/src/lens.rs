@@ -8,7 +8,7 @@ use crate::bundle::{Bundle, BundleError};
 use crate::embedder::{EmbedError, Embedder};
 #[cfg(feature = "codecs")]
 use crate::image::Photo;
-use crate::image::{ImageError, Orientation, Pixels, Region};
+use crate::image::{Frame, ImageError, Orientation, Pixels, Region};
 use crate::index::{Hit, Index, IndexError, IndexQuery, Ranking};
 use crate::verdict::Verdict;
 
@@ -185,6 +185,15 @@ impl Lens {
     /// [`LensError`] when the region lies outside of the picture or the network does not run.
     pub fn search(&self, pixels: &Pixels, query: &Query) -> Result<Answer, LensError> {
         let input = || self.embedder.input(pixels, query.region.as_ref());
+        self.answer(input, query, Instant::now())
+    }
+
+    /// Searches with a frame of a camera, whose region is given in the upright frame.
+    ///
+    /// # Errors
+    /// As [`Lens::search`].
+    pub fn search_frame(&self, frame: &Frame<'_>, query: &Query) -> Result<Answer, LensError> {
+        let input = || frame.fit(query.region.as_ref(), self.embedder.sizing());
         self.answer(input, query, Instant::now())
     }
 

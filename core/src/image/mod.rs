@@ -11,11 +11,11 @@ mod complete;
 mod decode;
 mod error;
 mod format;
+mod frame;
 #[cfg(feature = "codecs")]
 mod jpeg;
 mod limits;
 mod orientation;
-#[cfg(feature = "codecs")]
 mod photo;
 mod pixels;
 mod region;
@@ -25,9 +25,9 @@ mod resize;
 pub use decode::{decode, read_photo};
 pub use error::ImageError;
 pub use format::{Format, sniff};
+pub use frame::{Frame, Plane, YuvColors};
 pub use limits::Limits;
 pub use orientation::Orientation;
-#[cfg(feature = "codecs")]
 pub use photo::Photo;
 pub use pixels::Pixels;
 pub use region::{Crop, Region};

@@ -54,6 +54,20 @@ impl Orientation {
         )
     }
 
+    /// Whether the upright picture's columns, and its rows, begin at what was an end.
+    pub(super) fn reverses(self) -> [bool; 2] {
+        [
+            matches!(
+                self,
+                Self::FlipHorizontal | Self::Rotate180 | Self::Rotate90 | Self::Transverse
+            ),
+            matches!(
+                self,
+                Self::Rotate180 | Self::FlipVertical | Self::Transverse | Self::Rotate270
+            ),
+        ]
+    }
+
     /// The upright picture: every pixel moves, none changes. Copies the image once, except for
     /// [`Orientation::Upright`], which is free.
     pub fn apply(self, pixels: Pixels) -> Pixels {

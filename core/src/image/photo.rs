@@ -1,11 +1,16 @@
 //! A photo decoded no larger than its use needs.
 
+#[cfg(feature = "codecs")]
 use std::path::Path;
 
+#[cfg(feature = "codecs")]
 use super::decode::{decode, orientation_of, read_file};
+#[cfg(feature = "codecs")]
 use super::jpeg::{Header, Scale};
 use super::resize::{Part, resize_means, resize_part};
-use super::{Crop, Format, ImageError, Limits, Pixels, Region, Sizing, complete, sniff};
+use super::{Crop, ImageError, Orientation, Pixels, Region, Sizing};
+#[cfg(feature = "codecs")]
+use super::{Format, Limits, complete, sniff};
 
 /// An upright photo, perhaps with fewer pixels than its file has. Regions mean its full size.
 ///
@@ -25,6 +30,11 @@ pub struct Photo {
     height: u32,
     /// A pixel stands for a square of this many of the full photo's, along a side.
     divisor: u32,
+    /// Columns and rows of the full photo that the first squares lack: where a side was turned round, the
+    /// square that reaches beyond the photo comes first.
+    missing: [u32; 2],
+    /// Whether a pixel is the mean of its square.
+    means: bool,
 }
 
 impl From<Pixels> for Photo {
@@ -35,11 +45,42 @@ impl From<Pixels> for Photo {
             height: pixels.height(),
             pixels,
             divisor: 1,
+            missing: [0; 2],
+            means: false,
         }
     }
 }
 
 impl Photo {
+    /// A photo of `width`×`height` as it lies in its file, of which one pixel for each square is at hand.
+    pub(super) fn reduced(
+        pixels: Pixels,
+        [width, height]: [u32; 2],
+        divisor: u32,
+        orientation: Orientation,
+        means: bool,
+    ) -> Self {
+        let (mut sides, mut missing) = ([width, height], [0; 2]);
+        if orientation.swaps_sides() {
+            sides.reverse();
+        }
+        let pixels = orientation.apply(pixels);
+        let reversed = orientation.reverses();
+        for (axis, side) in [pixels.width(), pixels.height()].into_iter().enumerate() {
+            if reversed[axis] {
+                missing[axis] = side * divisor - sides[axis];
+            }
+        }
+        Self {
+            pixels,
+            width: sides[0],
+            height: sides[1],
+            divisor,
+            missing,
+            means,
+        }
+    }
+
     /// Decodes a JPEG, PNG or WebP for [`Photo::fit`] with the same region and sizing.
     ///
     /// A sequential JPEG, as cameras write it, is decoded at 1/8, 1/4 or 1/2 of its size where
@@ -51,6 +92,7 @@ impl Photo {
     /// # Errors
     /// As [`decode`], and [`ImageError::Parameter`] for a region outside of the photo or an
     /// impossible sizing.
+    #[cfg(feature = "codecs")]
     pub fn decode(
         bytes: &[u8],
         region: Option<&Region>,
@@ -65,16 +107,19 @@ impl Photo {
             if orientation.swaps_sides() {
                 (width, height) = (height, width);
             }
-            let scale = smallest(width, height, region, sizing)?;
+            let scale = Scale::of(divisor_for(width, height, region, sizing)?);
             if let Some((pixels, rest)) = header.decode(scale)
                 && complete::image_ends(rest)
             {
-                return Ok(Self {
-                    pixels: orientation.apply(pixels),
-                    width,
-                    height,
-                    divisor: scale.divisor(),
-                });
+                let size = [header.width(), header.height()];
+                let means = scale == Scale::Eighth;
+                return Ok(Self::reduced(
+                    pixels,
+                    size,
+                    scale.divisor(),
+                    orientation,
+                    means,
+                ));
             }
         }
         Ok(decode(bytes, limits)?.into())
@@ -84,6 +129,7 @@ impl Photo {
     ///
     /// # Errors
     /// As [`Photo::decode`], and [`ImageError::Io`] for a path that cannot be read.
+    #[cfg(feature = "codecs")]
     pub fn read(
         path: impl AsRef<Path>,
         region: Option<&Region>,
@@ -120,37 +166,41 @@ impl Photo {
         // Exact: the divisor is a power of two.
         let scaled = |side: u32| f64::from(side) / f64::from(self.divisor);
         let part = Part {
-            x: scaled(crop.x),
-            y: scaled(crop.y),
+            x: scaled(crop.x + self.missing[0]),
+            y: scaled(crop.y + self.missing[1]),
             width: scaled(crop.width),
             height: scaled(crop.height),
         };
-        let means = self.divisor == Scale::Eighth.divisor();
-        let resize = if means { resize_means } else { resize_part };
+        let resize = if self.means {
+            resize_means
+        } else {
+            resize_part
+        };
         Ok(resize(&self.pixels, part, width, height))
     }
 }
 
 /// The header of a JPEG that can be decoded scaled and is within the limits.
+#[cfg(feature = "codecs")]
 fn sequential_jpeg<'a>(bytes: &'a [u8], limits: &Limits) -> Option<Header<'a>> {
     let header = (sniff(bytes) == Some(Format::Jpeg)).then(|| Header::parse(bytes))??;
     limits.check_size(header.width(), header.height()).ok()?;
     Some(header)
 }
 
-/// The smallest scale at which the region has the pixels of its target on both sides.
-fn smallest(
+/// The largest of 8, 4, 2 and 1 by which the region may shrink and still have the pixels of its target
+/// on both sides.
+pub(super) fn divisor_for(
     width: u32,
     height: u32,
     region: Option<&Region>,
     sizing: &Sizing,
-) -> Result<Scale, ImageError> {
+) -> Result<u32, ImageError> {
     let crop = crop_of(width, height, region)?;
     let target = sizing.target(crop.width, crop.height);
-    let suffices = |scale: &Scale| {
-        crop.width / scale.divisor() >= target.0 && crop.height / scale.divisor() >= target.1
-    };
-    Ok(Scale::ALL.into_iter().find(suffices).unwrap_or(Scale::Full))
+    let suffices =
+        |divisor: &u32| crop.width / divisor >= target.0 && crop.height / divisor >= target.1;
+    Ok([8, 4, 2].into_iter().find(suffices).unwrap_or(1))
 }
 
 fn crop_of(width: u32, height: u32, region: Option<&Region>) -> Result<Crop, ImageError> {

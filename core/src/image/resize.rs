@@ -121,7 +121,6 @@ pub fn resize(pixels: &Pixels, crop: Crop, width: u32, height: u32) -> Pixels {
 }
 
 /// A rectangle whose edges may lie within pixels, in pixels from the top left.
-#[cfg(feature = "codecs")]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Part {
     pub(super) x: f64,
@@ -132,7 +131,6 @@ pub(super) struct Part {
 
 /// [`resize`] for a rectangle that need not be whole pixels: those that it cuts count for their
 /// part. It must lie within the image.
-#[cfg(feature = "codecs")]
 pub(super) fn resize_part(pixels: &Pixels, part: Part, width: u32, height: u32) -> Pixels {
     let options = fir::ResizeOptions::new();
     resize_part_with(pixels, part, options.resize_alg(triangle()), width, height)
@@ -142,7 +140,6 @@ pub(super) fn resize_part(pixels: &Pixels, part: Part, width: u32, height: u32) 
 /// blurred them already: a narrower triangle makes up for it, so that both together spread a point
 /// (in variance) as far as the triangle alone does in the larger image. Shrinking by r asks for
 /// `r² - 1/2` in place of `r²`; the factor here is right for an r of 1.9 and near enough from 1.4.
-#[cfg(feature = "codecs")]
 pub(super) fn resize_means(pixels: &Pixels, part: Part, width: u32, height: u32) -> Pixels {
     const RADIUS: f64 = 0.93;
     let narrow = fir::Filter::new("triangle", |x| (1.0 - x.abs() / RADIUS).max(0.0), RADIUS);
@@ -151,7 +148,6 @@ pub(super) fn resize_means(pixels: &Pixels, part: Part, width: u32, height: u32)
     resize_part_with(pixels, part, options, width, height)
 }
 
-#[cfg(feature = "codecs")]
 fn resize_part_with(
     pixels: &Pixels,
     part: Part,

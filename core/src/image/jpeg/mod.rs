@@ -35,7 +35,18 @@ pub(super) enum Scale {
 
 impl Scale {
     /// From the smallest picture to the largest.
+    #[cfg(test)]
     pub(super) const ALL: [Self; 4] = [Self::Eighth, Self::Quarter, Self::Half, Self::Full];
+
+    /// The scale of a divisor: 8, 4 or 2, else the full picture.
+    pub(super) fn of(divisor: u32) -> Self {
+        match divisor {
+            8 => Self::Eighth,
+            4 => Self::Quarter,
+            2 => Self::Half,
+            _ => Self::Full,
+        }
+    }
 
     /// 1, 2, 4 or 8.
     pub(super) fn divisor(self) -> u32 {

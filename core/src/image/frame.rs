@@ -1,0 +1,367 @@
+//! Camera frames: planes as phones hand them over, with a pixel no smaller than its use needs.
+//!
+//! A preview of 1,920×1,080 becomes an input of 320 pixels: colours are converted after squares of the
+//! frame were averaged, once for each pixel that is left, and turning upright comes last, when little
+//! is left to turn. All arithmetic is in integers: the same bytes on every platform.
+
+use super::photo::{Photo, divisor_for};
+use super::{ImageError, Orientation, Pixels, Region, Sizing};
+
+/// The most pixels along a side; a frame is in memory already, so this only catches mistakes.
+const LONGEST: u32 = 1 << 14;
+
+/// Samples of one kind, row by row.
+#[derive(Clone, Copy, Debug)]
+pub struct Plane<'a> {
+    /// From the first sample on; the last row may end with its last sample.
+    pub data: &'a [u8],
+    /// Bytes from one row to the next.
+    pub row_stride: usize,
+    /// Bytes from one sample to the next: 1 for planes of their own, 2 for interleaved chroma.
+    pub pixel_stride: usize,
+}
+
+/// Which red, green and blue a luma and two chromas mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum YuvColors {
+    /// ITU-R BT.601, 0 to 255: JPEG's, and what Android's cameras give.
+    #[default]
+    Bt601Full,
+    /// ITU-R BT.601, luma 16 to 235: `420v` of iOS, most video.
+    Bt601Video,
+    /// ITU-R BT.709, 0 to 255.
+    Bt709Full,
+    /// ITU-R BT.709, luma 16 to 235: video in high definition.
+    Bt709Video,
+}
+
+/// A frame of a camera, borrowed.
+///
+/// ```
+/// use pocketlens::image::{Frame, Orientation, Sizing};
+///
+/// let (width, height) = (640, 480);
+/// let bytes = vec![128; 640 * 480 * 3 / 2];
+/// // A phone held upright: the sensor's rows run from bottom to top.
+/// let frame = Frame::nv21(&bytes, width, height)?.turned(Orientation::from_exif(6).unwrap());
+/// let input = frame.fit(None, &Sizing::default())?;
+/// assert_eq!((input.width(), input.height()), (256, 320));
+/// # Ok::<(), pocketlens::image::ImageError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    width: u32,
+    height: u32,
+    samples: Samples<'a>,
+    orientation: Orientation,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Samples<'a> {
+    /// Luma, then two chromas of half the sides, rounded up.
+    Yuv([Plane<'a>; 3], YuvColors),
+    /// Red, green and blue.
+    Rgb([Plane<'a>; 3]),
+}
+
+impl<'a> Frame<'a> {
+    /// Luma and chroma planes with strides of any kind: Android's `YUV_420_888`, iOS's bi-planar
+    /// formats.
+    ///
+    /// # Errors
+    /// [`ImageError::Parameter`] when a plane is shorter than its strides and the size ask for.
+    pub fn yuv420(
+        [y, u, v]: [Plane<'a>; 3],
+        width: u32,
+        height: u32,
+        colors: YuvColors,
+    ) -> Result<Self, ImageError> {
+        let (columns, rows) = (width.div_ceil(2), height.div_ceil(2));
+        check("luma plane", &y, width, height)?;
+        check("first chroma plane", &u, columns, rows)?;
+        check("second chroma plane", &v, columns, rows)?;
+        Ok(Self::new(width, height, Samples::Yuv([y, u, v], colors)))
+    }
+
+    /// Luma, then blue and red chroma, a plane each, without gaps (I420).
+    ///
+    /// # Errors
+    /// As [`Frame::yuv420`].
+    pub fn i420(data: &'a [u8], width: u32, height: u32) -> Result<Self, ImageError> {
+        let chroma = (width.div_ceil(2) as usize).saturating_mul(height.div_ceil(2) as usize);
+        let luma = (width as usize).saturating_mul(height as usize);
+        let planes = [
+            plane(data, 0, width as usize, 1),
+            plane(data, luma, width.div_ceil(2) as usize, 1),
+            plane(
+                data,
+                luma.saturating_add(chroma),
+                width.div_ceil(2) as usize,
+                1,
+            ),
+        ];
+        Self::yuv420(planes, width, height, YuvColors::default())
+    }
+
+    /// Luma, then blue and red chroma in turns, without gaps (NV12).
+    ///
+    /// # Errors
+    /// As [`Frame::yuv420`].
+    pub fn nv12(data: &'a [u8], width: u32, height: u32) -> Result<Self, ImageError> {
+        Self::semi_planar(data, width, height, [0, 1])
+    }
+
+    /// Luma, then red and blue chroma in turns, without gaps (NV21, Android's oldest).
+    ///
+    /// # Errors
+    /// As [`Frame::yuv420`].
+    pub fn nv21(data: &'a [u8], width: u32, height: u32) -> Result<Self, ImageError> {
+        Self::semi_planar(data, width, height, [1, 0])
+    }
+
+    fn semi_planar(
+        data: &'a [u8],
+        width: u32,
+        height: u32,
+        [u, v]: [usize; 2],
+    ) -> Result<Self, ImageError> {
+        let luma = (width as usize).saturating_mul(height as usize);
+        let row = (width as usize).next_multiple_of(2);
+        let planes = [
+            plane(data, 0, width as usize, 1),
+            plane(data, luma.saturating_add(u), row, 2),
+            plane(data, luma.saturating_add(v), row, 2),
+        ];
+        Self::yuv420(planes, width, height, YuvColors::default())
+    }
+
+    /// Pixels of four bytes, red first, with `row_stride` bytes a row.
+    ///
+    /// # Errors
+    /// As [`Frame::yuv420`].
+    pub fn rgba(
+        data: &'a [u8],
+        width: u32,
+        height: u32,
+        row_stride: usize,
+    ) -> Result<Self, ImageError> {
+        Self::interleaved(data, width, height, row_stride, [0, 1, 2])
+    }
+
+    /// Pixels of four bytes, blue first, with `row_stride` bytes a row.
+    ///
+    /// # Errors
+    /// As [`Frame::yuv420`].
+    pub fn bgra(
+        data: &'a [u8],
+        width: u32,
+        height: u32,
+        row_stride: usize,
+    ) -> Result<Self, ImageError> {
+        Self::interleaved(data, width, height, row_stride, [2, 1, 0])
+    }
+
+    fn interleaved(
+        data: &'a [u8],
+        width: u32,
+        height: u32,
+        row_stride: usize,
+        order: [usize; 3],
+    ) -> Result<Self, ImageError> {
+        let planes = order.map(|first| plane(data, first, row_stride, 4));
+        for plane in &planes {
+            check("pixel plane", plane, width, height)?;
+        }
+        Ok(Self::new(width, height, Samples::Rgb(planes)))
+    }
+
+    fn new(width: u32, height: u32, samples: Samples<'a>) -> Self {
+        Self {
+            width,
+            height,
+            samples,
+            orientation: Orientation::Upright,
+        }
+    }
+
+    /// The same frame with what makes it upright: EXIF's 6 for a quarter turn clockwise, 3 for a half,
+    /// 8 for three quarters.
+    pub fn turned(self, orientation: Orientation) -> Self {
+        Self {
+            orientation,
+            ..self
+        }
+    }
+
+    /// The same frame with other colours; pixels of red, green and blue stay as they are.
+    pub fn colored(self, colors: YuvColors) -> Self {
+        let samples = match self.samples {
+            Samples::Yuv(planes, _) => Samples::Yuv(planes, colors),
+            rgb @ Samples::Rgb(_) => rgb,
+        };
+        Self { samples, ..self }
+    }
+
+    /// The region (of the upright frame; the whole without one) at the size a backbone reads.
+    ///
+    /// O(pixels of the frame), one pass.
+    ///
+    /// # Errors
+    /// [`ImageError::Parameter`] for a region outside of the frame or an impossible sizing.
+    pub fn fit(&self, region: Option<&Region>, sizing: &Sizing) -> Result<Pixels, ImageError> {
+        sizing.check()?;
+        let (mut width, mut height) = (self.width, self.height);
+        if self.orientation.swaps_sides() {
+            (width, height) = (height, width);
+        }
+        let divisor = divisor_for(width, height, region, sizing)?;
+        let size = [self.width, self.height];
+        let means = divisor > 1;
+        Photo::reduced(
+            self.reduced(divisor),
+            size,
+            divisor,
+            self.orientation,
+            means,
+        )
+        .fit(region, sizing)
+    }
+
+    /// The mean colour of each square of `divisor` pixels a side.
+    fn reduced(&self, divisor: u32) -> Pixels {
+        let (columns, rows) = (self.width.div_ceil(divisor), self.height.div_ceil(divisor));
+        let mut bytes = Vec::with_capacity(columns as usize * rows as usize * 3);
+        let mut lines = [const { Vec::new() }; 3];
+        for row in 0..rows {
+            match &self.samples {
+                Samples::Rgb(planes) => {
+                    for (line, plane) in lines.iter_mut().zip(planes) {
+                        means(plane, [self.width, self.height], divisor, row, line);
+                    }
+                    let [red, green, blue] = &lines;
+                    for at in 0..columns as usize {
+                        bytes.extend([red[at], green[at], blue[at]]);
+                    }
+                }
+                Samples::Yuv(planes, colors) => {
+                    let half = [self.width.div_ceil(2), self.height.div_ceil(2)];
+                    let (square, chroma_row) = match divisor {
+                        1 => (1, row / 2),
+                        _ => (divisor / 2, row),
+                    };
+                    let [luma, blue, red] = &mut lines;
+                    means(&planes[0], [self.width, self.height], divisor, row, luma);
+                    means(&planes[1], half, square, chroma_row, blue);
+                    means(&planes[2], half, square, chroma_row, red);
+                    let convert = Conversion::of(*colors);
+                    for at in 0..columns as usize {
+                        // A chroma stands for two columns of the full frame, as for two rows.
+                        let chroma = if divisor == 1 { at / 2 } else { at };
+                        bytes.extend(convert.rgb(luma[at], blue[chroma], red[chroma]));
+                    }
+                }
+            }
+        }
+        Pixels::from_rgb(columns, rows, bytes).expect("three bytes a pixel")
+    }
+}
+
+fn plane(data: &[u8], first: usize, row_stride: usize, pixel_stride: usize) -> Plane<'_> {
+    Plane {
+        data: data.get(first..).unwrap_or_default(),
+        row_stride,
+        pixel_stride,
+    }
+}
+
+/// Whether every sample lies inside of the plane.
+fn check(name: &'static str, plane: &Plane<'_>, columns: u32, rows: u32) -> Result<(), ImageError> {
+    let refuse = |reason: String| Err(ImageError::Parameter { name, reason });
+    if !(1..=LONGEST).contains(&columns) || !(1..=LONGEST).contains(&rows) {
+        return refuse(format!(
+            "sides of 1 to {LONGEST} expected, found {columns}×{rows}"
+        ));
+    }
+    let last = |count: u32, stride: usize| (count as usize - 1).checked_mul(stride);
+    let end = last(rows, plane.row_stride)
+        .zip(last(columns, plane.pixel_stride))
+        .and_then(|(row, column)| row.checked_add(column)?.checked_add(1));
+    match end {
+        Some(end) if end <= plane.data.len() && plane.pixel_stride > 0 => Ok(()),
+        _ => refuse(format!(
+            "{rows} rows {} bytes apart of {columns} samples {} apart expected, found {} bytes",
+            plane.row_stride,
+            plane.pixel_stride,
+            plane.data.len()
+        )),
+    }
+}
+
+/// The means of one row of squares, rounded, halves up.
+fn means(plane: &Plane<'_>, [columns, rows]: [u32; 2], square: u32, row: u32, out: &mut Vec<u8>) {
+    let lines = row * square..((row + 1) * square).min(rows);
+    let mut sums = vec![0u32; columns.div_ceil(square) as usize];
+    for y in lines.clone() {
+        let line = &plane.data[y as usize * plane.row_stride..];
+        let samples = line
+            .iter()
+            .step_by(plane.pixel_stride)
+            .take(columns as usize);
+        for (at, &sample) in samples.enumerate() {
+            sums[at / square as usize] += u32::from(sample);
+        }
+    }
+    out.clear();
+    out.extend(sums.iter().zip(0..).map(|(&sum, at)| {
+        let width = square.min(columns - at * square);
+        let count = width * lines.len() as u32;
+        ((sum + count / 2) / count) as u8
+    }));
+}
+
+/// From luma and chroma to red, green and blue, in units of 2⁻¹⁶.
+struct Conversion {
+    offset: i32,
+    luma: i32,
+    red_of_red: i32,
+    green_of_blue: i32,
+    green_of_red: i32,
+    blue_of_blue: i32,
+}
+
+impl Conversion {
+    /// From the shares of red and blue in luma: 0.299 and 0.114 (BT.601), 0.2126 and 0.0722 (BT.709).
+    fn of(colors: YuvColors) -> Self {
+        let (red, blue, full) = match colors {
+            YuvColors::Bt601Full => (0.299, 0.114, true),
+            YuvColors::Bt601Video => (0.299, 0.114, false),
+            YuvColors::Bt709Full => (0.2126, 0.0722, true),
+            YuvColors::Bt709Video => (0.2126, 0.0722, false),
+        };
+        let green = 1.0 - red - blue;
+        let (offset, luma, chroma) = match full {
+            true => (0, 1.0, 1.0),
+            false => (16, 255.0 / 219.0, 255.0 / 224.0),
+        };
+        let fixed = |x: f64| (x * 65536.0).round() as i32;
+        Self {
+            offset,
+            luma: fixed(luma),
+            red_of_red: fixed(2.0 * (1.0 - red) * chroma),
+            green_of_blue: fixed(-2.0 * (1.0 - blue) * blue / green * chroma),
+            green_of_red: fixed(-2.0 * (1.0 - red) * red / green * chroma),
+            blue_of_blue: fixed(2.0 * (1.0 - blue) * chroma),
+        }
+    }
+
+    fn rgb(&self, luma: u8, blue: u8, red: u8) -> [u8; 3] {
+        let y = (i32::from(luma) - self.offset) * self.luma + (1 << 15);
+        let (u, v) = (i32::from(blue) - 128, i32::from(red) - 128);
+        [
+            y + v * self.red_of_red,
+            y + u * self.green_of_blue + v * self.green_of_red,
+            y + u * self.blue_of_blue,
+        ]
+        .map(|channel| (channel >> 16).clamp(0, 255) as u8)
+    }
+}
