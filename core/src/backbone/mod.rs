@@ -1,7 +1,7 @@
 //! The network up to its feature maps: pixels in, one map a tap out.
 //!
 //! A *tap* is a map that leaves the backbone under its ONNX output name. The network runs at any
-//! input size whose sides are multiples of its stride. It is either a quantised [`plan`] of our own
+//! input size whose sides are multiples of its stride. It is either a quantised plan of our own
 //! (the same bits on every processor) or an ONNX network in float through tract, which is also the
 //! measure of what quantisation loses.
 
