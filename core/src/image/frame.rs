@@ -254,10 +254,10 @@ impl<'a> Frame<'a> {
                     means(&planes[1], half, square, chroma_row, blue);
                     means(&planes[2], half, square, chroma_row, red);
                     let convert = Conversion::of(*colors);
-                    for at in 0..columns as usize {
+                    for (at, &luma) in luma.iter().enumerate() {
                         // A chroma stands for two columns of the full frame, as for two rows.
                         let chroma = if divisor == 1 { at / 2 } else { at };
-                        bytes.extend(convert.rgb(luma[at], blue[chroma], red[chroma]));
+                        bytes.extend(convert.rgb(luma, blue[chroma], red[chroma]));
                     }
                 }
             }
