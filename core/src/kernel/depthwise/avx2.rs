@@ -9,7 +9,7 @@
 use std::arch::x86_64::*;
 
 use super::super::requantise::avx2::{Rule, narrow_interleaved};
-use super::{Cpu, Depthwise, DepthwiseRow, OUTPUTS, Requantise, check, place};
+use super::{Cpu, Depthwise, DepthwiseRow, Input, OUTPUTS, Requantise, check, place};
 
 pub(super) fn depthwise_row(cpu: Cpu) -> Option<DepthwiseRow> {
     cpu.has_avx2().then_some(run as DepthwiseRow)
@@ -42,15 +42,6 @@ fn run(
             _ => all_blocks::<5, 2, 3>(rows, &input, weights, requantise, out),
         }
     }
-}
-
-/// What the rows have in common.
-struct Input {
-    width: usize,
-    /// Bytes from one location to the next.
-    location: usize,
-    zero: u8,
-    pad_left: usize,
 }
 
 /// # Safety

@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::super::requantise::avx512::{Packed, Rule};
-use super::{BLOCK, Cpu, Depthwise, DepthwiseRow, OUTPUTS, Requantise, block_length, check};
+use super::{BLOCK, Cpu, Depthwise, DepthwiseRow, Input, OUTPUTS, Requantise, block_length, check};
 
 pub(super) fn depthwise_row(cpu: Cpu) -> Option<DepthwiseRow> {
     cpu.has_avx512_vnni().then_some(run as DepthwiseRow)
@@ -39,15 +39,6 @@ fn run(
             _ => all_blocks::<5, 2, 2, 11>(rows, &input, weights, requantise, out),
         }
     }
-}
-
-/// What the rows have in common.
-struct Input {
-    width: usize,
-    /// Bytes from one location to the next.
-    location: usize,
-    zero: u8,
-    pad_left: usize,
 }
 
 /// # Safety

@@ -38,6 +38,16 @@ pub(crate) struct Depthwise<'a> {
     pub(crate) sums: &'a [i32],
 }
 
+/// What the rows have in common, for implementations that read them by address.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+struct Input {
+    width: usize,
+    /// Bytes from one location to the next.
+    location: usize,
+    zero: u8,
+    pad_left: usize,
+}
+
 /// One row of the output: `out[x][c] = requantise(bias[c] + Σ rows[ky][x·stride + kx - pad_left][c] ·
 /// w[c][ky][kx])`.
 ///

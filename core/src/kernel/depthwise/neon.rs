@@ -6,7 +6,7 @@
 use std::arch::aarch64::*;
 
 use super::super::requantise::neon::{Rule, multipliers};
-use super::{Cpu, Depthwise, DepthwiseRow, OUTPUTS, Requantise, check, place};
+use super::{Cpu, Depthwise, DepthwiseRow, Input, OUTPUTS, Requantise, check, place};
 
 pub(super) fn depthwise_row(cpu: Cpu) -> Option<DepthwiseRow> {
     cpu.has_neon().then_some(run as DepthwiseRow)
@@ -39,15 +39,6 @@ fn run(
             _ => all_blocks::<5, 2>(rows, &input, weights, requantise, out),
         }
     }
-}
-
-/// What the rows have in common.
-struct Input {
-    width: usize,
-    /// Bytes from one location to the next.
-    location: usize,
-    zero: u8,
-    pad_left: usize,
 }
 
 /// # Safety

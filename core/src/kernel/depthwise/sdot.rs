@@ -8,7 +8,7 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::super::requantise::neon::{Rule, multipliers};
-use super::{BLOCK, Cpu, Depthwise, DepthwiseRow, OUTPUTS, Requantise, block_length, check};
+use super::{BLOCK, Cpu, Depthwise, DepthwiseRow, Input, OUTPUTS, Requantise, block_length, check};
 
 pub(super) fn depthwise_row(cpu: Cpu) -> Option<DepthwiseRow> {
     cpu.has_sdot().then_some(run as DepthwiseRow)
@@ -41,15 +41,6 @@ fn run(
             _ => all_blocks::<5, 2, 2>(rows, &input, weights, requantise, out),
         }
     }
-}
-
-/// What the rows have in common.
-struct Input {
-    width: usize,
-    /// Bytes from one location to the next.
-    location: usize,
-    zero: u8,
-    pad_left: usize,
 }
 
 /// # Safety

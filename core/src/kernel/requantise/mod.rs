@@ -47,6 +47,10 @@ pub(crate) struct Requantise<'a> {
     /// In use when a residual is given.
     pub(crate) residual_multiplier: f32,
     /// Whether [`Activation::is_bounded`] holds of the multipliers.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "asked by AVX-512 alone")
+    )]
     pub(crate) bounded: bool,
 }
 
