@@ -7,6 +7,7 @@
 
 mod error;
 mod items;
+mod lists;
 mod manifest;
 mod quantise;
 mod reader;
@@ -20,5 +21,5 @@ pub use error::{IndexError, ItemFault, VectorFault};
 pub use items::{ItemPhoto, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES};
 pub use quantise::MAX_DIM;
 pub use reader::{Index, IndexInfo, Verified};
-pub use search::{Hit, IndexQuery, Ranking};
+pub use search::{Hit, IndexQuery, Neighbour, Plan, Ranking};
 pub use writer::IndexWriter;

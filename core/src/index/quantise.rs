@@ -26,6 +26,20 @@ pub(super) struct Quantised {
     pub(super) inverse_norm: f32,
 }
 
+/// The same vector in 16 bits, padded, for what is rounded again: `s = max|v| / 32767`.
+pub(super) fn quantise_wide(vector: &[f32]) -> Vec<i16> {
+    let largest = vector
+        .iter()
+        .fold(0.0f32, |largest, v| largest.max(v.abs()));
+    let step = f64::from(largest) / f64::from(i16::MAX);
+    let mut wide: Vec<i16> = vector
+        .iter()
+        .map(|&v| round(f64::from(v) / step) as i16)
+        .collect();
+    wide.resize(stride(vector.len()), 0);
+    wide
+}
+
 /// Quantises a vector that must have `dim` finite numbers, not all zero.
 pub(super) fn quantise(vector: &[f32], dim: usize) -> Result<Quantised, VectorFault> {
     if vector.len() != dim {
@@ -46,10 +60,16 @@ pub(super) fn quantise(vector: &[f32], dim: usize) -> Result<Quantised, VectorFa
     let step = f64::from(largest) / 127.0;
     let mut row = vec![0; stride(dim)];
     for (q, &v) in row.iter_mut().zip(vector) {
-        *q = (f64::from(v) / step).round() as i8;
+        *q = round(f64::from(v) / step) as i8;
     }
     let inverse_norm = inverse_norm(&row);
     Ok(Quantised { row, inverse_norm })
+}
+
+/// The nearest integer, halves away from zero, of a number of a magnitude below 2³¹. [`f64::round`] says the same, but is
+/// a call where the target's processors need not have the instruction.
+pub(super) fn round(number: f64) -> i32 {
+    (number + (0.5 - f64::EPSILON / 4.0).copysign(number)) as i32
 }
 
 /// `1 / ‖row‖`; infinite for a row of zeros, which no quantised vector is.
@@ -98,6 +118,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn rounds_as_the_standard_library(number in -40_000.0..40_000.0f64, half in -40_000..40_000i32) {
+            let halves = f64::from(half) + 0.5;
+            let around = [number, halves, halves.next_up(), halves.next_down(), f64::from(half)];
+            for number in around {
+                prop_assert_eq!(round(number), number.round() as i32, "{}", number);
+            }
+        }
+
         /// Any finite vector, subnormal and huge ones included, uses the full range.
         #[test]
         fn the_largest_number_becomes_127(v in proptest::collection::vec(any::<f32>(), 1..80)) {

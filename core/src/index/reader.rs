@@ -56,6 +56,8 @@ pub struct IndexInfo {
     pub bytes: u64,
     /// `bytes / items`; 0 for an empty index.
     pub bytes_per_item: f64,
+    /// Bytes of the segments without keys, groups and payloads.
+    pub vector_bytes: u64,
     /// Bytes of the bundle.
     pub bundle_bytes: u64,
     /// How the index is searched: `exact-i8`.
@@ -183,6 +185,7 @@ impl Index {
             dim: manifest.dim,
             bytes,
             bytes_per_item,
+            vector_bytes: self.segments.iter().map(Segment::vector_bytes).sum(),
             bundle_bytes: manifest.bundle.length,
             plan: PLAN,
             segments: manifest.segments.len(),

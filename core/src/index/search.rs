@@ -4,8 +4,11 @@
 //! The scan reads vectors, norms and two numbers an item; keys and payloads are read for the
 //! winners only.
 
+use std::cell::OnceCell;
+
 use serde_json::Value;
 
+use super::lists::{self, Effort, ListQuery, Lists, RowMask};
 use super::quantise::{Quantised, cosine, quantise};
 use super::segment::Segment;
 use super::top::{BestGroups, Scored, Top};
@@ -15,6 +18,9 @@ use crate::kernel::{Cpu, dot};
 
 /// Rows whose dot products are computed in one call of the kernel.
 const BLOCK: usize = 256;
+
+/// Items among which the best of another group is looked for first.
+const RIVALS: usize = 10;
 
 /// What to search for.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +46,37 @@ impl<'a> IndexQuery<'a> {
             excluding_groups: &[],
         }
     }
+}
+
+/// How a segment with lists is searched. One without is always scanned in full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Plan {
+    /// Lists near the query, of these the signs, of what they let pass the scores.
+    #[default]
+    Lists,
+    /// The signs of all rows, of what they let pass the scores.
+    Signs,
+    /// The scores of all rows.
+    Exact,
+}
+
+impl Plan {
+    fn effort(self) -> Effort {
+        match self {
+            Self::Lists => Effort::Lists,
+            Self::Signs => Effort::Signs,
+            Self::Exact => Effort::All,
+        }
+    }
+}
+
+/// An item that was found, by number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Neighbour {
+    /// Number of the item: items are numbered segment by segment, within a segment by key.
+    pub item: u64,
+    /// As of a [`Hit`].
+    pub score: f32,
 }
 
 /// An item that was found.
@@ -122,6 +159,46 @@ impl Index {
         self.search_on(Cpu::native(), query)
     }
 
+    /// The best `k` items by number, without reading keys, groups and payloads: for benches, and for programs that
+    /// keep what belongs to an item elsewhere. Groups cannot be excluded here.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    pub fn nearest(
+        &self,
+        query: &IndexQuery<'_>,
+        plan: Plan,
+    ) -> Result<Vec<Neighbour>, IndexError> {
+        self.check_fingerprint(query.fingerprint)?;
+        let cpu = Cpu::native();
+        let vector = quantise(query.vector, self.dim()).map_err(|fault| IndexError::BadVector {
+            of: "the query".to_owned(),
+            fault,
+        })?;
+        let list_query = OnceCell::new();
+        let mut nearest = Vec::new();
+        let mut first_item = 0;
+        for segment in self.segments() {
+            let top = match segment.lists() {
+                Some(lists) => {
+                    let query_ = list_query.get_or_init(|| ListQuery::new(query.vector, &vector));
+                    let several = segment.rows() > segment.items();
+                    lists::nearest(cpu, &lists, query_, query.k, several, None, plan.effort())
+                        .map_err(|damage| segment.damaged(damage))?
+                }
+                None => scan(segment, &vector, query.k, &[], dot::dot_rows(cpu))?.0,
+            };
+            nearest.extend(top.into_iter().map(|scored| Neighbour {
+                item: first_item + u64::from(scored.item),
+                score: scored.score,
+            }));
+            first_item += u64::from(segment.items());
+        }
+        nearest.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
+        nearest.truncate(query.k);
+        Ok(nearest)
+    }
+
     pub(super) fn search_on(
         &self,
         cpu: Cpu,
@@ -144,7 +221,13 @@ impl Index {
             for name in query.excluding_groups {
                 excluded.extend(segment.find_group(name)?);
             }
-            let (top, groups) = scan(segment, &vector, query.k, &excluded, dot::dot_rows(cpu))?;
+            let (top, groups) = match segment.lists() {
+                Some(lists) => {
+                    let list_query = ListQuery::new(query.vector, &vector);
+                    search_lists(cpu, segment, &lists, &list_query, query.k, &excluded)?
+                }
+                None => scan(segment, &vector, query.k, &excluded, dot::dot_rows(cpu))?,
+            };
             for scored in top {
                 candidates.push(Candidate {
                     key: segment.key(scored.item)?,
@@ -214,6 +297,51 @@ impl Candidate<'_> {
             row: self.first_row + u64::from(row),
         })
     }
+}
+
+/// The best items of a segment with lists, and its best groups.
+fn search_lists(
+    cpu: Cpu,
+    segment: &Segment,
+    lists: &Lists<'_>,
+    query: &ListQuery,
+    k: usize,
+    excluded: &[u32],
+) -> Result<(Vec<Scored>, BestGroups), IndexError> {
+    let several = segment.rows() > segment.items();
+    let group_of = segment.groups_of_items();
+    let nearest = |wanted: usize, excluded: &[u32]| {
+        let is_asked = |item: u32| group_of(item).is_ok_and(|group| !excluded.contains(&group));
+        let mask = (!excluded.is_empty())
+            .then(|| RowMask::new(lists, is_asked))
+            .transpose();
+        mask.and_then(|mask| {
+            lists::nearest(
+                cpu,
+                lists,
+                query,
+                wanted,
+                several,
+                mask.as_ref(),
+                Effort::Lists,
+            )
+        })
+        .map_err(|damage| segment.damaged(damage))
+    };
+    let mut top = nearest(k.max(RIVALS), excluded)?;
+    let mut groups = BestGroups::default();
+    for scored in &top {
+        groups.push(group_of(scored.item)?, scored.score);
+    }
+    // All of one group: the best of the others is further down.
+    if let Some(only) = groups.only() {
+        let others = nearest(1, &[excluded, &[only]].concat())?;
+        if let Some(rival) = others.first() {
+            groups.push(group_of(rival.item)?, rival.score);
+        }
+    }
+    top.truncate(k);
+    Ok((top, groups))
 }
 
 /// Scores all rows of a segment. Rows of an item are neighbours, so the best photo of an item is

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::IndexError;
+use super::lists::{self, Damage, ListHead, Lists};
 use super::quantise::{MAX_DIM, inverse_norm, stride};
 use crate::container::{Container, Kind, Tag, as_i8};
 use crate::fingerprint::Fingerprint;
@@ -24,12 +25,16 @@ pub(super) mod tags {
     pub(in crate::index) const ITEMS: Tag = Tag(*b"item");
     pub(in crate::index) const GROUPS: Tag = Tag(*b"grup");
     pub(in crate::index) const TEXT: Tag = Tag(*b"text");
+    pub(in crate::index) const CENTROIDS: Tag = Tag(*b"cent");
+    pub(in crate::index) const LISTS: Tag = Tag(*b"list");
 }
 
 /// Rows are int8 with an inverse norm.
 pub(super) const ENCODING_I8: u32 = 1;
+/// Rows are residual codes in lists.
+pub(super) const ENCODING_LISTS: u32 = 2;
 
-const HEAD_BYTES: usize = 24;
+const HEAD_BYTES: usize = 44;
 const ITEM_BYTES: usize = 16;
 const GROUP_NAME_BYTES: usize = 12;
 
@@ -39,6 +44,8 @@ pub(super) struct Segment {
     items: u32,
     groups: u32,
     stride: usize,
+    /// Of rows in lists.
+    lists: Option<ListHead>,
 }
 
 impl Segment {
@@ -72,8 +79,10 @@ impl Segment {
         let head = container.section(tags::HEAD).unwrap_or_default();
         let [found_dim, found_stride, rows, items, groups, encoding] =
             std::array::from_fn(|i| u32_at(head, 4 * i).unwrap_or_default());
-        if encoding != ENCODING_I8 {
-            let needs = format!("row encoding {encoding} (this version reads {ENCODING_I8})");
+        if ![ENCODING_I8, ENCODING_LISTS].contains(&encoding) {
+            let needs = format!(
+                "row encoding {encoding} (this version reads {ENCODING_I8} and {ENCODING_LISTS})"
+            );
             return Err(IndexError::Incompatible {
                 path: path.to_owned(),
                 needs,
@@ -95,9 +104,30 @@ impl Segment {
         }
         // Products of a u32 and at most 65,536: no overflow in 64 bits.
         let [rows_, items_, groups_] = [rows, items, groups].map(u64::from);
-        check_length(tags::ROWS, rows_ * stride(dim) as u64)?;
-        check_length(tags::NORMS, rows_ * 4)?;
-        check_length(tags::ITEMS_OF_ROWS, rows_ * 4)?;
+        let lists = if encoding == ENCODING_LISTS {
+            let lists = ListHead::read(head, rows)
+                .map_err(|(expected, found)| corrupt("section head", expected, found))?;
+            if dim > lists::MAX_DIM {
+                let expected = format!("at most {} dimensions in lists", lists::MAX_DIM);
+                return Err(corrupt("section head", expected, dim.to_string()));
+            }
+            let count = u64::from(lists.lists);
+            check_length(tags::CENTROIDS, count * stride(dim) as u64)?;
+            check_length(tags::LISTS, count * lists::ENTRY_BYTES as u64)?;
+            if length_of(tags::ROWS).is_none() {
+                return Err(corrupt(
+                    "section rows",
+                    "a section".to_owned(),
+                    "none".to_owned(),
+                ));
+            }
+            Some(lists)
+        } else {
+            check_length(tags::ROWS, rows_ * stride(dim) as u64)?;
+            check_length(tags::NORMS, rows_ * 4)?;
+            check_length(tags::ITEMS_OF_ROWS, rows_ * 4)?;
+            None
+        };
         check_length(tags::ITEMS, items_ * ITEM_BYTES as u64)?;
         check_length(tags::GROUPS, items_ * 4 + groups_ * GROUP_NAME_BYTES as u64)?;
         if length_of(tags::TEXT).is_none() {
@@ -113,7 +143,28 @@ impl Segment {
             items,
             groups,
             stride: stride(dim),
+            lists,
         })
+    }
+
+    /// The rows of a segment that has them in lists.
+    pub(super) fn lists(&self) -> Option<Lists<'_>> {
+        Some(Lists {
+            head: self.lists?,
+            dim: self.stride,
+            centroids: as_i8(self.section(tags::CENTROIDS)),
+            table: self.section(tags::LISTS),
+            rows: self.section(tags::ROWS),
+        })
+    }
+
+    /// What a list found wrong, as an error of this file.
+    pub(super) fn damaged(&self, damage: Damage) -> IndexError {
+        self.corrupt(
+            &format!("list {}", damage.list),
+            damage.expected,
+            damage.found,
+        )
     }
 
     pub(super) fn container(&self) -> &Container {
@@ -130,7 +181,14 @@ impl Segment {
         self.items
     }
 
-    /// All vectors: `rows × stride`, padded with zeros.
+    /// Bytes of the file without keys, groups and payloads.
+    pub(super) fn vector_bytes(&self) -> u64 {
+        let others = [tags::ITEMS, tags::GROUPS, tags::TEXT];
+        let others = others.map(|tag| self.section(tag).len() as u64);
+        self.container.len() - others.iter().sum::<u64>()
+    }
+
+    /// All vectors of a segment without lists: `rows × stride`, padded with zeros.
     pub(super) fn vectors(&self) -> &[i8] {
         as_i8(self.section(tags::ROWS))
     }
@@ -214,6 +272,11 @@ impl Segment {
     }
 
     fn verify_rows(&self) -> Result<(), IndexError> {
+        if let Some(lists) = self.lists() {
+            return lists
+                .verify(self.items)
+                .map_err(|damage| self.damaged(damage));
+        }
         let mut next_item = 0;
         let vectors = self.vectors().chunks_exact(self.stride);
         for ((norm, item), (vector, row)) in self.norms_and_items().zip(vectors.zip(0u64..)) {

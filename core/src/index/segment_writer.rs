@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::items::Item;
+use super::lists::{self, ListHead, Rows};
 use super::quantise::stride;
-use super::segment::{ENCODING_I8, tags};
+use super::segment::{ENCODING_I8, ENCODING_LISTS, tags};
 use crate::container::{ContainerWriter, Kind};
 use crate::fingerprint::Fingerprint;
+use crate::kernel::Cpu;
 
 /// Lays out items that are sorted by key.
 pub(super) fn segment(
@@ -15,17 +17,19 @@ pub(super) fn segment(
     items: &[(String, Item)],
 ) -> ContainerWriter<'static> {
     let count: usize = items.iter().map(|(_, item)| item.photos.len()).sum();
-    let mut rows = Vec::with_capacity(count * stride(dim));
-    let mut norms = Vec::with_capacity(4 * count);
-    let mut items_of_rows = Vec::with_capacity(4 * count);
+    let mut values = Vec::with_capacity(count * stride(dim));
+    let mut units = Vec::with_capacity(count);
+    let mut wide = Vec::with_capacity(count);
+    let mut items_of_rows = Vec::with_capacity(count);
     let mut table = Vec::with_capacity(16 * items.len());
     let mut text = Vec::new();
     let mut place_of_key = BTreeMap::new();
     for ((key, item), number) in items.iter().zip(0u32..) {
         for photo in &item.photos {
-            rows.extend(photo.row.iter().map(|q| q.cast_unsigned()));
-            norms.extend(photo.inverse_norm.to_le_bytes());
-            items_of_rows.extend(number.to_le_bytes());
+            values.extend(&photo.quantised.row);
+            units.push(photo.quantised.inverse_norm);
+            wide.push(photo.wide.as_slice());
+            items_of_rows.push(number);
         }
         place_of_key.insert(key.as_str(), text.len() as u64);
         table.extend((text.len() as u64).to_le_bytes());
@@ -52,18 +56,58 @@ pub(super) fn segment(
         groups.extend((name.len() as u32).to_le_bytes());
     }
 
+    let in_lists = count >= lists::MIN_ROWS && dim <= lists::MAX_DIM;
+    let encoding = if in_lists {
+        ENCODING_LISTS
+    } else {
+        ENCODING_I8
+    };
     let counts = [dim, stride(dim), count, items.len(), names.len()].map(|n| n as u32);
-    let mut head: Vec<u8> = counts.into_iter().flat_map(u32::to_le_bytes).collect();
-    head.extend(ENCODING_I8.to_le_bytes());
-
+    let numbers = counts.into_iter().chain([encoding]);
+    let mut head: Vec<u8> = numbers.flat_map(u32::to_le_bytes).collect();
     let mut writer = ContainerWriter::new(Kind::Segment, fingerprint);
+    if in_lists {
+        let rows = Rows {
+            dim: stride(dim),
+            values: &values,
+            units: &units,
+            wide: &wide,
+            items: &items_of_rows,
+        };
+        let encoded = lists::encode(Cpu::native(), &rows, dim, items.len() as u32);
+        head.extend(encoded.head.to_bytes());
+        writer
+            .section(tags::HEAD, head)
+            .section(tags::CENTROIDS, bytes_of(&encoded.centroids))
+            .section(tags::LISTS, encoded.table)
+            .section(tags::ROWS, encoded.rows);
+    } else {
+        head.extend([0; ListHead::BYTES]);
+        writer
+            .section(tags::HEAD, head)
+            .section(tags::ROWS, bytes_of(&values))
+            .section(
+                tags::NORMS,
+                units
+                    .into_iter()
+                    .flat_map(f32::to_le_bytes)
+                    .collect::<Vec<_>>(),
+            )
+            .section(
+                tags::ITEMS_OF_ROWS,
+                items_of_rows
+                    .into_iter()
+                    .flat_map(u32::to_le_bytes)
+                    .collect::<Vec<_>>(),
+            );
+    }
     writer
-        .section(tags::HEAD, head)
-        .section(tags::ROWS, rows)
-        .section(tags::NORMS, norms)
-        .section(tags::ITEMS_OF_ROWS, items_of_rows)
         .section(tags::ITEMS, table)
         .section(tags::GROUPS, groups)
         .section(tags::TEXT, text);
     writer
+}
+
+fn bytes_of(numbers: &[i8]) -> Vec<u8> {
+    numbers.iter().map(|q| q.cast_unsigned()).collect()
 }

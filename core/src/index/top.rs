@@ -84,6 +84,12 @@ impl BestGroups {
         }
     }
 
+    /// The group of everything pushed, when it is one.
+    pub(super) fn only(&self) -> Option<u32> {
+        let (first, _) = self.first?;
+        self.second.is_none().then_some(first)
+    }
+
     /// Best score among groups other than `group`.
     pub(super) fn best_besides(&self, group: Option<u32>) -> Option<f32> {
         match self.first {

@@ -9,12 +9,16 @@
     reason = "registers are named by constants, which iterators hide from the unrolling"
 )]
 
+pub(crate) mod codes;
 mod cpu;
 pub(crate) mod depthwise;
 pub(crate) mod dot;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
 pub(crate) mod pack;
+mod prefetch;
 pub(crate) mod requantise;
+pub(crate) mod signs;
 
 pub(crate) use cpu::Cpu;
+pub(crate) use prefetch::prefetch;

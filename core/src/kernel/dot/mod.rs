@@ -5,6 +5,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512vnni;
 mod generic;
 #[cfg(test)]
 mod tests;
@@ -21,7 +23,7 @@ pub(crate) type DotRows = fn(query: &[i8], rows: &[i8], out: &mut [i32]);
 /// The fastest implementation for a processor.
 pub(crate) fn dot_rows(cpu: Cpu) -> DotRows {
     #[cfg(target_arch = "x86_64")]
-    if let Some(kernel) = avx2::dot_rows(cpu) {
+    if let Some(kernel) = avx512vnni::dot_rows(cpu).or_else(|| avx2::dot_rows(cpu)) {
         return kernel;
     }
     let _ = cpu;

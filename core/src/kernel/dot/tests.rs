@@ -55,6 +55,8 @@ macro_rules! suite {
 suite!(generic_, Some(generic::dot_rows as DotRows));
 #[cfg(target_arch = "x86_64")]
 suite!(avx2_, avx2::dot_rows(Cpu::native()));
+#[cfg(target_arch = "x86_64")]
+suite!(avx512vnni_, avx512vnni::dot_rows(Cpu::native()));
 suite!(dispatched, Some(dot_rows(Cpu::native())));
 
 #[test]

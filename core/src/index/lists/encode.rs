@@ -1,0 +1,265 @@
+//! Rows to lists.
+//!
+//! A row `x` (a unit vector, here in 16 bits) of the list with centroid `c` becomes `c + g·u`: `u` is the residual `x − c` rounded to
+//! odd numbers from -127 to 127 as fractions of its largest component, and `g` makes the sum a unit vector again.
+//! With `s` the signs of the residual, `f = g·Σu²/Σ|u|` makes `⟨c, q⟩ + f·⟨s, q⟩` an unbiased estimate of the score.
+//! Sums are of integers or in the order of the dimensions in f64: equal rows give equal bytes everywhere.
+
+use super::cluster::Centroids;
+use super::margins::{Places, measure};
+use super::{BLOCK, ENTRY_BYTES, Entry, LIST_ALIGNMENT, ListHead, Lists, Margins};
+use crate::kernel::Cpu;
+use crate::kernel::codes::{GROUP, GROUP_BYTES};
+
+/// The gain may be so far from that of least squares to make a unit vector.
+const GAIN_SLACK: f64 = 0.1;
+
+/// Rows in 8 bits, as a segment without lists has them.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::index) struct Rows<'a> {
+    /// Padded number of dimensions.
+    pub(in crate::index) dim: usize,
+    /// `dim` numbers a row.
+    pub(in crate::index) values: &'a [i8],
+    /// Inverse norm of each row.
+    pub(in crate::index) units: &'a [f32],
+    /// Each row in 16 bits.
+    pub(in crate::index) wide: &'a [&'a [i16]],
+    /// Number of the item of each row.
+    pub(in crate::index) items: &'a [u32],
+}
+
+/// The sections of a segment with lists.
+#[derive(Clone, Debug)]
+pub(in crate::index) struct Encoded {
+    pub(in crate::index) head: ListHead,
+    pub(in crate::index) centroids: Vec<i8>,
+    pub(in crate::index) table: Vec<u8>,
+    pub(in crate::index) rows: Vec<u8>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn len(&self) -> usize {
+        self.units.len()
+    }
+
+    pub(super) fn row(&self, row: usize) -> &'a [i8] {
+        &self.values[row * self.dim..][..self.dim]
+    }
+
+    /// The row is a unit vector times this.
+    pub(super) fn unit(&self, row: usize) -> f64 {
+        f64::from(self.units[row])
+    }
+}
+
+/// Lays out rows of `items` items with `dim` dimensions, without padding, in lists.
+pub(in crate::index) fn encode(cpu: Cpu, rows: &Rows<'_>, dim: usize, items: u32) -> Encoded {
+    let centroids = Centroids::train(cpu, rows, list_count(rows.len()));
+    let all: Vec<u32> = (0..rows.len() as u32).collect();
+    let nearest = centroids.assign(cpu, rows, &all);
+    let mut members = vec![Vec::new(); centroids.len()];
+    for (row, list) in all.into_iter().zip(nearest) {
+        members[list as usize].push(row);
+    }
+
+    let item_bits = (u32::BITS - items.saturating_sub(1).leading_zeros()).max(1);
+    let mut encoded = Encoded {
+        head: ListHead {
+            rows: rows.len() as u32,
+            lists: 0,
+            item_bits,
+            margins: Margins::default(),
+        },
+        centroids: Vec::new(),
+        table: Vec::new(),
+        rows: Vec::new(),
+    };
+    let mut of_rows = vec![(0, 0); rows.len()];
+    let mut first = 0;
+    for (number, members) in members
+        .iter()
+        .enumerate()
+        .filter(|(_, rows)| !rows.is_empty())
+    {
+        let scale = centroids.scales[number];
+        let centroid = Centroid {
+            values: centroids.row(number),
+            scale,
+        };
+        let codes: Vec<Code> = members
+            .iter()
+            .map(|&row| Code::new(rows.wide[row as usize], &centroid, dim))
+            .collect();
+        let largest = |of: fn(&Code) -> f64| codes.iter().map(of).fold(0.0, f64::max);
+        let entry = Entry {
+            place: (encoded.rows.len() / LIST_ALIGNMENT) as u32,
+            first,
+            count: members.len() as u32,
+            scale,
+            gain_scale: (largest(|code| code.gain) / f64::from(u16::MAX)) as f32,
+            factor_scale: (largest(|code| code.factor) / f64::from(u8::MAX)) as f32,
+        };
+        encoded.table.extend(entry.to_bytes());
+        encoded.centroids.extend(centroid.values);
+        write_list(&mut encoded.rows, &codes, &entry);
+        let items = members.iter().map(|&row| rows.items[row as usize]);
+        write_packed(&mut encoded.rows, items, item_bits);
+        encoded
+            .rows
+            .resize(encoded.rows.len().next_multiple_of(LIST_ALIGNMENT), 0);
+        for (&row, at) in members.iter().zip(0..) {
+            of_rows[row as usize] = (encoded.head.lists, at);
+        }
+        encoded.head.lists += 1;
+        first += entry.count;
+    }
+    let lists = &encoded.lists(rows.dim);
+    let of_rows = &of_rows;
+    encoded.head.margins = measure(
+        &Places {
+            cpu,
+            rows,
+            lists,
+            of_rows,
+        },
+        dim,
+    );
+    encoded
+}
+
+/// Lists for so many rows: about as many as rows a list, a multiple of 16.
+fn list_count(rows: usize) -> usize {
+    let root = (rows as f64).sqrt() * LISTS_BY_ROOT;
+    (root as usize).next_multiple_of(16)
+}
+
+const LISTS_BY_ROOT: f64 = 2.0;
+
+impl Encoded {
+    pub(super) fn lists(&self, dim: usize) -> Lists<'_> {
+        debug_assert_eq!(self.table.len(), self.head.lists as usize * ENTRY_BYTES);
+        Lists {
+            head: self.head,
+            dim,
+            centroids: &self.centroids,
+            table: &self.table,
+            rows: &self.rows,
+        }
+    }
+}
+
+struct Centroid<'a> {
+    values: &'a [i8],
+    scale: f32,
+}
+
+/// A row as its list holds it.
+struct Code {
+    /// `t = (u + 127) / 2`, 0 to 127; 0 where dimensions are padded.
+    code: Vec<u8>,
+    gain: f64,
+    factor: f64,
+}
+
+impl Code {
+    fn new(row: &[i16], centroid: &Centroid<'_>, dim: usize) -> Self {
+        let squares: i64 = row.iter().map(|&x| i64::from(x) * i64::from(x)).sum();
+        let unit = 1.0 / (squares as f64).sqrt();
+        let scale = f64::from(centroid.scale);
+        let centre = &centroid.values[..dim];
+        let residual = || {
+            let pairs = row[..dim].iter().zip(centre);
+            pairs.map(|(&x, &c)| f64::from(x) * unit - f64::from(c) * scale)
+        };
+        let largest = residual().fold(0.0f64, |largest, r| largest.max(r.abs()));
+        let to_code = |r: f64| {
+            if largest > 0.0 {
+                (r / largest * 64.0).floor().clamp(-64.0, 63.0) + 64.0
+            } else {
+                64.0
+            }
+        };
+        let mut code: Vec<u8> = residual().map(|r| to_code(r) as u8).collect();
+        let odd = || code.iter().map(|&t| 2 * i64::from(t) - 127);
+
+        let squares = odd().map(|u| u * u).sum::<i64>() as f64;
+        let magnitudes = odd().map(i64::abs).sum::<i64>() as f64;
+        let with_centre: i64 = odd().zip(centre).map(|(u, &c)| u * i64::from(c)).sum();
+        let with_residual: f64 = odd().zip(residual()).map(|(u, r)| u as f64 * r).sum();
+        let centre_squares: i64 = centre.iter().map(|&c| i64::from(c) * i64::from(c)).sum();
+        // g² Σu² + 2 g ⟨c, u⟩ + ‖c‖² = 1.
+        let half_linear = with_centre as f64 * scale;
+        let constant = centre_squares as f64 * scale * scale - 1.0;
+        let root = (half_linear * half_linear - squares * constant)
+            .max(0.0)
+            .sqrt();
+        let least_squares = (with_residual / squares).max(0.0);
+        let gain = ((root - half_linear) / squares).clamp(
+            least_squares * (1.0 - GAIN_SLACK),
+            least_squares * (1.0 + GAIN_SLACK),
+        );
+        code.resize(row.len(), 0);
+        Self {
+            code,
+            gain,
+            factor: gain * squares / magnitudes,
+        }
+    }
+}
+
+/// Signs, codes, gains and factors of a list.
+fn write_list(out: &mut Vec<u8>, codes: &[Code], entry: &Entry) {
+    for block in codes.chunks(BLOCK) {
+        let bytes = block[0].code.len() / 8;
+        let start = out.len();
+        out.resize(start + bytes * BLOCK, 0);
+        for (row, code) in block.iter().enumerate() {
+            for (j, eight) in code.code.as_chunks::<8>().0.iter().enumerate() {
+                let bits = eight.iter().enumerate().map(|(i, t)| (t >> 6) << i);
+                out[start + j * BLOCK + row] = bits.fold(0, |byte, bit| byte | bit);
+            }
+        }
+    }
+    for code in codes {
+        for group in code.code.as_chunks::<GROUP>().0 {
+            let start = out.len();
+            out.resize(start + GROUP_BYTES, 0);
+            let (nibbles, pairs) = out[start..].split_at_mut(GROUP / 2);
+            for (i, &t) in group.iter().enumerate() {
+                nibbles[i % 32] |= (t & 15) << (i / 32 * 4);
+                pairs[i % 16] |= (t >> 4 & 3) << (i / 16 * 2);
+            }
+        }
+    }
+    let rounded = |value: f64, scale: f32, most: f64| match f64::from(scale) {
+        0.0 => 0.0,
+        scale => (value / scale).round().min(most),
+    };
+    for code in codes {
+        let gain = rounded(code.gain, entry.gain_scale, f64::from(u16::MAX));
+        out.extend((gain as u16).to_le_bytes());
+    }
+    let padded = codes.len().next_multiple_of(BLOCK);
+    let factors = codes
+        .iter()
+        .map(|code| rounded(code.factor, entry.factor_scale, f64::from(u8::MAX)) as u8);
+    out.extend(factors.chain(std::iter::repeat_n(0, padded - codes.len())));
+}
+
+/// Numbers of `bits` bits each, lowest bits first.
+pub(super) fn write_packed(out: &mut Vec<u8>, numbers: impl Iterator<Item = u32>, bits: u32) {
+    let (mut word, mut filled) = (0u64, 0);
+    for number in numbers {
+        word |= u64::from(number) << filled;
+        filled += bits;
+        while filled >= 8 {
+            out.push(word as u8);
+            word >>= 8;
+            filled -= 8;
+        }
+    }
+    if filled > 0 {
+        out.push(word as u8);
+    }
+}

@@ -1,0 +1,384 @@
+//! Large segments: rows in lists around centroids, each row as its residual in seven bits a dimension.
+//!
+//! The first bit of a residual is its sign. Scanning only signs gives an estimate of each score
+//! (`crate::kernel::signs`), the other six bits score what the estimate lets pass (`crate::kernel::codes`): the
+//! codes of Gao et al., *Practical and asymptotically optimal quantization of high-dimensional vectors* (SIGMOD
+//! 2025), over an inverted file (Jégou, Douze & Schmid, *Product quantization for nearest neighbor search*, 2011).
+//!
+//! [`cluster`] finds the centroids, [`encode`] makes the codes, [`margins`] measures how far estimates can be
+//! trusted, [`search`] uses all of it. This file reads the sections, which `../FORMAT.md` draws.
+
+mod best;
+mod cluster;
+mod encode;
+mod margins;
+mod query;
+mod search;
+#[cfg(test)]
+mod tests;
+
+pub(super) use encode::{Rows, encode};
+pub(super) use query::ListQuery;
+pub(super) use search::{Effort, RowMask, nearest};
+
+use crate::kernel::codes::{CodeRows, GROUP, GROUP_BYTES};
+use crate::kernel::signs::{self, SignRows};
+
+/// Widest vectors that lists can hold.
+pub(super) const MAX_DIM: usize = signs::MAX_DIM;
+/// Fewest rows of a segment with lists: an exact scan of fewer takes less time.
+pub(super) const MIN_ROWS: usize = 4096;
+
+const BLOCK: usize = signs::BLOCK;
+/// Bytes of an entry of the table of lists.
+pub(super) const ENTRY_BYTES: usize = 24;
+const SCALE_AT: usize = 12;
+const FACTOR_SCALE_AT: usize = 20;
+/// Lists start at multiples of this.
+const LIST_ALIGNMENT: usize = 64;
+
+/// What the head of a segment says about its lists.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct ListHead {
+    /// Rows of all lists.
+    pub(super) rows: u32,
+    /// Number of lists.
+    pub(super) lists: u32,
+    /// Bits of the number of an item, 1 to 32.
+    pub(super) item_bits: u32,
+    pub(super) margins: Margins,
+}
+
+/// What is still looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Margins {
+    /// Lists whose centroid is at most so many factor scales behind the last wanted score …
+    pub(super) list: f32,
+    /// … and that are among so many with the nearest centroids.
+    pub(super) nearest: u32,
+    /// Rows whose estimate is at most so far behind the last wanted score.
+    pub(super) row: f32,
+}
+
+/// The lists of a segment, where they lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lists<'a> {
+    pub(super) head: ListHead,
+    /// Padded number of dimensions.
+    pub(super) dim: usize,
+    /// A centroid a list, `dim` numbers each.
+    pub(super) centroids: &'a [i8],
+    /// An entry a list.
+    pub(super) table: &'a [u8],
+    /// The lists one behind the other.
+    pub(super) rows: &'a [u8],
+}
+
+/// Fixed numbers of a list.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// Where the list starts, in units of [`LIST_ALIGNMENT`].
+    place: u32,
+    /// Number of its first row.
+    first: u32,
+    /// Number of its rows.
+    count: u32,
+    /// The centroid is this times its numbers.
+    scale: f32,
+    /// The residual of a row is `gain_scale · gain` times its numbers.
+    gain_scale: f32,
+    /// What an estimate counts is `factor_scale · factor` a unit.
+    factor_scale: f32,
+}
+
+/// Lengths of the parts of a list of `count` rows, in their order.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    signs: usize,
+    codes: usize,
+    gains: usize,
+    factors: usize,
+    items: usize,
+}
+
+/// A list.
+#[derive(Clone, Copy, Debug)]
+struct List<'a> {
+    entry: Entry,
+    centroid: &'a [i8],
+    codes: CodeRows<'a>,
+    gains: &'a [u8],
+    factors: &'a [u8],
+    items: &'a [u8],
+    item_bits: u32,
+}
+
+impl ListHead {
+    /// Bytes in the head of a segment.
+    pub(super) const BYTES: usize = 20;
+    /// Where they stand there.
+    const OFFSET: usize = 24;
+
+    /// From the head of a segment with so many rows; or what was expected and found.
+    pub(super) fn read(head: &[u8], rows: u32) -> Result<Self, (String, String)> {
+        let [lists, item_bits, nearest, list, row] = std::array::from_fn(|i| {
+            let bytes = head
+                .get(Self::OFFSET + 4 * i..)
+                .and_then(<[u8]>::first_chunk);
+            bytes.copied().unwrap_or_default()
+        });
+        let [lists, item_bits, nearest] = [lists, item_bits, nearest].map(u32::from_le_bytes);
+        let [list, row] = [list, row].map(f32::from_le_bytes);
+        if !(1..=32).contains(&item_bits) || lists > rows {
+            let found = format!("{lists} lists of {rows} rows, items of {item_bits} bits");
+            return Err((
+                "at most a list a row, items of 1 to 32 bits".to_owned(),
+                found,
+            ));
+        }
+        // Not a number is neither.
+        if !(list >= 0.0 && row >= 0.0) {
+            return Err((
+                "margins of at least 0".to_owned(),
+                format!("{list} and {row}"),
+            ));
+        }
+        let margins = Margins { list, nearest, row };
+        Ok(Self {
+            rows,
+            lists,
+            item_bits,
+            margins,
+        })
+    }
+
+    pub(super) fn to_bytes(self) -> impl Iterator<Item = u8> {
+        let counts = [self.lists, self.item_bits, self.margins.nearest].map(u32::to_le_bytes);
+        let margins = [self.margins.list, self.margins.row].map(f32::to_le_bytes);
+        counts.into_iter().chain(margins).flatten()
+    }
+}
+
+impl Layout {
+    /// `None` where a count from a damaged file would overflow.
+    fn new(count: usize, dim: usize, item_bits: u32) -> Option<Self> {
+        let blocks = count.div_ceil(BLOCK);
+        Some(Self {
+            signs: blocks.checked_mul(BLOCK * dim / 8)?,
+            codes: count.checked_mul(dim / GROUP * GROUP_BYTES)?,
+            gains: count.checked_mul(2)?,
+            factors: blocks.checked_mul(BLOCK)?,
+            items: count.checked_mul(item_bits as usize)?.div_ceil(8),
+        })
+    }
+
+    fn total(&self) -> Option<usize> {
+        let parts = [self.signs, self.codes, self.gains, self.factors, self.items];
+        parts.into_iter().try_fold(0usize, usize::checked_add)
+    }
+}
+
+impl Entry {
+    fn read(bytes: [u8; ENTRY_BYTES]) -> Self {
+        let [place, first, count, scale, gain_scale, factor_scale] =
+            std::array::from_fn(|i| std::array::from_fn(|j| bytes[4 * i + j]));
+        Self {
+            place: u32::from_le_bytes(place),
+            first: u32::from_le_bytes(first),
+            count: u32::from_le_bytes(count),
+            scale: f32::from_le_bytes(scale),
+            gain_scale: f32::from_le_bytes(gain_scale),
+            factor_scale: f32::from_le_bytes(factor_scale),
+        }
+    }
+
+    fn to_bytes(self) -> impl Iterator<Item = u8> {
+        let numbers = [self.place, self.first, self.count].map(u32::to_le_bytes);
+        let scales = [self.scale, self.gain_scale, self.factor_scale].map(f32::to_le_bytes);
+        numbers.into_iter().chain(scales).flatten()
+    }
+}
+
+impl<'a> Lists<'a> {
+    /// Number of lists.
+    pub(super) fn len(&self) -> usize {
+        self.head.lists as usize
+    }
+
+    fn entry(&self, list: usize) -> Entry {
+        let (entries, _) = self.table.as_chunks();
+        Entry::read(entries[list])
+    }
+
+    /// Scale of a list's centroid, which may be damaged.
+    fn scale(&self, list: usize) -> f32 {
+        self.float(list, SCALE_AT)
+    }
+
+    /// Scale of a list's factors, which may be damaged.
+    fn factor_scale(&self, list: usize) -> f32 {
+        self.float(list, FACTOR_SCALE_AT)
+    }
+
+    fn float(&self, list: usize, at: usize) -> f32 {
+        let (entries, _) = self.table.as_chunks::<ENTRY_BYTES>();
+        f32::from_le_bytes(std::array::from_fn(|i| entries[list][at + i]))
+    }
+
+    /// A list, or what is wrong with it: expected, found. Its numbers are finite.
+    fn list(&self, list: usize) -> Result<List<'a>, Damage> {
+        let entry = self.entry(list);
+        let damage = |expected: String, found: String| Damage {
+            list,
+            expected,
+            found,
+        };
+        let layout = Layout::new(entry.count as usize, self.dim, self.head.item_bits);
+        let total = layout.as_ref().and_then(Layout::total);
+        let start = (entry.place as usize).checked_mul(LIST_ALIGNMENT);
+        let end = start
+            .zip(total)
+            .and_then(|(start, total)| start.checked_add(total));
+        let bytes = start
+            .zip(end)
+            .and_then(|(start, end)| self.rows.get(start..end));
+        let (Some(layout), Some(bytes)) = (layout, bytes) else {
+            let found = format!(
+                "{} rows at {}",
+                entry.count,
+                u64::from(entry.place) * LIST_ALIGNMENT as u64
+            );
+            return Err(damage(
+                format!("rows inside of {} bytes", self.rows.len()),
+                found,
+            ));
+        };
+        let numbers = [entry.scale, entry.gain_scale, entry.factor_scale];
+        if let Some(number) = numbers.iter().find(|n| !n.is_finite() || **n < 0.0) {
+            return Err(damage(
+                "scales that are finite and not negative".to_owned(),
+                number.to_string(),
+            ));
+        }
+        let (signs, rest) = bytes.split_at(layout.signs);
+        let (codes, rest) = rest.split_at(layout.codes);
+        let (gains, rest) = rest.split_at(layout.gains);
+        let (factors, items) = rest.split_at(layout.factors);
+        Ok(List {
+            entry,
+            centroid: &self.centroids[list * self.dim..][..self.dim],
+            codes: CodeRows { signs, codes },
+            gains,
+            factors,
+            items,
+            item_bits: self.head.item_bits,
+        })
+    }
+}
+
+impl Lists<'_> {
+    /// Reads all lists: they must follow each other without gaps, padding must be zero and each of the `items` must
+    /// have a row.
+    pub(super) fn verify(&self, items: u32) -> Result<(), Damage> {
+        let mut has_row = vec![false; items as usize];
+        let (mut first, mut end) = (0u32, 0usize);
+        for number in 0..self.len() {
+            let list = self.list(number)?;
+            let damage = |expected: String, found: String| Damage {
+                list: number,
+                expected,
+                found,
+            };
+            let entry = list.entry;
+            let start = end.next_multiple_of(LIST_ALIGNMENT);
+            if entry.place as usize * LIST_ALIGNMENT != start
+                || entry.first != first
+                || entry.count == 0
+            {
+                let expected = format!("rows from {first} at {start}");
+                let found = format!(
+                    "{} rows from {} at {}",
+                    entry.count,
+                    entry.first,
+                    entry.place as usize * LIST_ALIGNMENT
+                );
+                return Err(damage(expected, found));
+            }
+            for row in 0..list.count() {
+                let item = list.item(row);
+                let Some(place) = has_row.get_mut(item as usize) else {
+                    return Err(damage(format!("one of {items} items"), item.to_string()));
+                };
+                *place = true;
+            }
+            // The layout was found to fit when the list was read.
+            let length = Layout::new(list.count(), self.dim, self.head.item_bits);
+            end = start + length.as_ref().and_then(Layout::total).unwrap_or_default();
+            first = first.saturating_add(entry.count);
+        }
+        let damage = |expected: String, found: String| Damage {
+            list: self.len(),
+            expected,
+            found,
+        };
+        if first != self.head.rows || end.next_multiple_of(LIST_ALIGNMENT) != self.rows.len() {
+            let expected = format!("{} rows in {} bytes", self.head.rows, self.rows.len());
+            return Err(damage(expected, format!("{first} rows in {end} bytes")));
+        }
+        match has_row.iter().position(|has| !has) {
+            None => Ok(()),
+            Some(item) => Err(damage(
+                "a row an item".to_owned(),
+                format!("none of item {item}"),
+            )),
+        }
+    }
+}
+
+/// What is wrong with a list of a damaged segment.
+#[derive(Debug)]
+pub(super) struct Damage {
+    pub(super) list: usize,
+    pub(super) expected: String,
+    pub(super) found: String,
+}
+
+impl<'a> List<'a> {
+    fn count(&self) -> usize {
+        self.entry.count as usize
+    }
+
+    fn signs(&self, asked: Option<&'a [u16]>) -> SignRows<'a> {
+        SignRows {
+            count: self.count(),
+            signs: self.codes.signs,
+            factors: self.factors,
+            asked,
+        }
+    }
+
+    fn gain(&self, row: usize) -> f64 {
+        let gain = u16::from_le_bytes([self.gains[2 * row], self.gains[2 * row + 1]]);
+        f64::from(gain) * f64::from(self.entry.gain_scale)
+    }
+
+    /// Number of the item of a row, not checked.
+    fn item(&self, row: usize) -> u32 {
+        packed(self.items, row, self.item_bits)
+    }
+}
+
+/// Number `i` of a list of numbers of `bits` bits each, lowest bits first.
+fn packed(bytes: &[u8], i: usize, bits: u32) -> u32 {
+    let at = i * bits as usize;
+    let window = &bytes[at / 8..];
+    let word = match window.first_chunk() {
+        Some(chunk) => u64::from_le_bytes(*chunk),
+        None => {
+            let mut chunk = [0; 8];
+            chunk[..window.len()].copy_from_slice(window);
+            u64::from_le_bytes(chunk)
+        }
+    };
+    (word >> (at % 8) & ((1 << bits) - 1)) as u32
+}

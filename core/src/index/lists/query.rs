@@ -1,0 +1,53 @@
+//! A query in the three precisions that lists need: 14 bits to score, 8 to find lists, 5 to estimate.
+
+use super::super::quantise::{Quantised, round, stride};
+use crate::kernel::codes::{self, WideQuery};
+use crate::kernel::signs::{self, Tables};
+
+/// A query ready for lists of its number of dimensions.
+#[derive(Clone, Debug)]
+pub(in crate::index) struct ListQuery {
+    /// 8 bits, padded.
+    pub(super) row: Vec<i8>,
+    /// A number of `row` is this much of the unit vector.
+    pub(super) row_unit: f32,
+    pub(super) wide: WideQuery,
+    /// A number of `wide` is this much of the unit vector.
+    pub(super) wide_unit: f64,
+    pub(super) tables: Tables,
+    /// A unit of `tables` is this much of the unit vector.
+    pub(super) table_unit: f32,
+}
+
+impl ListQuery {
+    /// Of a vector that was checked: finite numbers, not all zero. `quantised` is the same in 8 bits.
+    pub(in crate::index) fn new(vector: &[f32], quantised: &Quantised) -> Self {
+        let dim = stride(vector.len());
+        let largest = vector
+            .iter()
+            .fold(0.0f32, |largest, v| largest.max(v.abs()));
+        let round = |limit: i16| {
+            let step = f64::from(largest) / f64::from(limit);
+            move |v: &f32| round(f64::from(*v) / step) as i16
+        };
+        let mut wide: Vec<i16> = vector.iter().map(round(codes::LIMIT)).collect();
+        wide.resize(dim, 0);
+        let mut narrow: Vec<i8> = vector
+            .iter()
+            .map(round(i16::from(signs::LIMIT)))
+            .map(|v| v as i8)
+            .collect();
+        narrow.resize(dim, 0);
+        let squares: i64 = wide.iter().map(|&y| i64::from(y) * i64::from(y)).sum();
+        let wide_unit = 1.0 / (squares as f64).sqrt();
+        let table_unit = wide_unit * f64::from(codes::LIMIT) / f64::from(signs::LIMIT);
+        Self {
+            row: quantised.row.clone(),
+            row_unit: quantised.inverse_norm,
+            wide: WideQuery::new(&wide),
+            wide_unit,
+            tables: Tables::new(&narrow),
+            table_unit: table_unit as f32,
+        }
+    }
+}

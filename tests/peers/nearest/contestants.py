@@ -1,0 +1,177 @@
+"""The contestants: each built once, then asked with rising effort. All get unit vectors and find by inner product."""
+
+import json
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[3]
+PROGRAM = ROOT / "target" / "release" / "examples" / "nearest"
+PEERS = ["scann", "faiss-ivf-sq8", "faiss-hnsw", "usearch", "hnswlib", "sqlite-vec"]
+K = 10
+
+
+class Peer:
+    """A peer at one effort; `find` takes a query of shape (dim,) and gives ids."""
+
+    def __init__(self, effort: str, find: Callable[[np.ndarray], np.ndarray], bytes_a_vector: float | None = None):
+        self.effort = effort
+        self.find = find
+        self.bytes_a_vector = bytes_a_vector
+
+    def ask(self, queries: np.ndarray) -> tuple[list[list[int]], list[float]]:
+        """Ids, and microseconds a query."""
+        found, us = [], []
+        for query in queries:
+            start = time.perf_counter_ns()
+            ids = self.find(query)
+            us.append((time.perf_counter_ns() - start) / 1e3)
+            found.append([int(i) for i in ids])
+        return found, us
+
+
+class Pocketlens:
+    """Our index through its example program, which times each query itself."""
+
+    def __init__(self, database: np.ndarray, folder: Path):
+        self.effort = "as it comes"
+        self.folder = folder
+        self.index = folder / "index.plx"
+        path = folder / "database.f32"
+        database.tofile(path)
+        built = self.run("build", self.index, path, database.shape[1])
+        self.bytes_a_vector = built["vector_bytes"] / len(database)
+        path.unlink()
+
+    def ask(self, queries: np.ndarray) -> tuple[list[list[int]], list[float]]:
+        path = self.folder / "queries.f32"
+        queries.tofile(path)
+        answer = self.run("search", self.index, path, K, 1)
+        return answer["items"], answer["us"]
+
+    def run(self, *arguments: object) -> dict:
+        return json.loads(subprocess.check_output([PROGRAM, *map(str, arguments)]))
+
+
+def of(name: str, database: np.ndarray, folder: Path) -> Iterator[Peer | Pocketlens]:
+    if name == "pocketlens":
+        yield Pocketlens(database, folder)
+    else:
+        yield from {
+            "scann": scann,
+            "faiss-ivf-sq8": faiss_ivf,
+            "faiss-hnsw": faiss_hnsw,
+            "usearch": usearch,
+            "hnswlib": hnswlib,
+            "sqlite-vec": sqlite_vec,
+        }[name](database, folder)
+
+
+def scann(database: np.ndarray, _: Path) -> Iterator[Peer]:
+    import scann
+
+    leaves = int(2 * len(database) ** 0.5)
+    builder = scann.scann_ops_pybind.builder(database, K, "dot_product")
+    builder = builder.tree(num_leaves=leaves, num_leaves_to_search=20, training_sample_size=min(len(database), 250_000))
+    searcher = builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(100).build()
+    for nearest, reordered in ((4, 60), (8, 80), (16, 100), (30, 150), (60, 200), (100, 300), (200, 500)):
+
+        def find(query: np.ndarray, nearest: int = nearest, reordered: int = reordered) -> np.ndarray:
+            return searcher.search(
+                query, final_num_neighbors=K, pre_reorder_num_neighbors=reordered, leaves_to_search=nearest
+            )[0]
+
+        yield Peer(f"{nearest} leaves, {reordered} reordered", find)
+
+
+def faiss_ivf(database: np.ndarray, folder: Path) -> Iterator[Peer]:
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    lists = int(4 * len(database) ** 0.5)
+    index = faiss.index_factory(database.shape[1], f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
+    index.train(database[:: max(1, len(database) // (lists * 64))])
+    index.add(database)
+    path = folder / "ivf.faiss"
+    faiss.write_index(index, str(path))
+    size = path.stat().st_size / len(database)
+    for probes in (2, 4, 8, 16, 32, 64, 128):
+
+        def find(query: np.ndarray, probes: int = probes) -> np.ndarray:
+            index.nprobe = probes
+            return index.search(query[None], K)[1][0]
+
+        yield Peer(f"{probes} probes", find, size)
+
+
+def faiss_hnsw(database: np.ndarray, _: Path) -> Iterator[Peer]:
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    index = faiss.IndexHNSWFlat(database.shape[1], 16, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = 100
+    index.add(database)
+    for effort in (32, 64, 128, 256, 512):
+
+        def find(query: np.ndarray, effort: int = effort) -> np.ndarray:
+            index.hnsw.efSearch = effort
+            return index.search(query[None], K)[1][0]
+
+        yield Peer(f"ef {effort}", find)
+
+
+def usearch(database: np.ndarray, folder: Path) -> Iterator[Peer]:
+    from usearch.index import Index
+
+    path = folder / "usearch"
+    index = Index(ndim=database.shape[1], metric="ip", dtype="f16")
+    index.add(np.arange(len(database)), database, threads=1)
+    index.save(str(path))
+    view = Index.restore(str(path), view=True)
+    size = path.stat().st_size / len(database)
+    for effort in (32, 64, 128, 256, 512):
+
+        def find(query: np.ndarray, effort: int = effort) -> np.ndarray:
+            view.expansion_search = effort
+            return view.search(query, K).keys
+
+        yield Peer(f"f16, expansion {effort}", find, size)
+
+
+def hnswlib(database: np.ndarray, folder: Path) -> Iterator[Peer]:
+    import hnswlib
+
+    index = hnswlib.Index(space="ip", dim=database.shape[1])
+    index.init_index(max_elements=len(database), M=16, ef_construction=100)
+    index.add_items(database, num_threads=1)
+    path = folder / "hnswlib"
+    index.save_index(str(path))
+    size = path.stat().st_size / len(database)
+    for effort in (32, 64, 128, 256, 512):
+
+        def find(query: np.ndarray, effort: int = effort) -> np.ndarray:
+            index.set_ef(effort)
+            return index.knn_query(query, k=K, num_threads=1)[0][0]
+
+        yield Peer(f"ef {effort}", find, size)
+
+
+def sqlite_vec(database: np.ndarray, _: Path) -> Iterator[Peer]:
+    import sqlite_vec
+
+    connection = sqlite3.connect(":memory:")
+    connection.enable_load_extension(True)
+    sqlite_vec.load(connection)
+    connection.execute(f"create virtual table v using vec0(e float[{database.shape[1]}] distance_metric=cosine)")
+    rows = ((i, vector.tobytes()) for i, vector in enumerate(database))
+    connection.executemany("insert into v(rowid, e) values (?, ?)", rows)
+
+    def find(query: np.ndarray) -> list[int]:
+        rows = connection.execute("select rowid from v where e match ? and k = ?", (query.tobytes(), K))
+        return [row[0] for row in rows]
+
+    yield Peer("exact", find)
