@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 
 use serde_json::Value;
 
-use super::quantise::{Quantised, quantise, quantise_wide};
+use super::quantise::{Quantised, quantise};
 use super::{IndexError, ItemFault};
 
 /// Longest key or group.
@@ -34,14 +34,7 @@ pub(super) struct Item {
     pub(super) group: String,
     /// Compact JSON of an object.
     pub(super) payload: Vec<u8>,
-    pub(super) photos: Vec<PhotoRow>,
-}
-
-/// A photo's vector as it is searched, and in more bits where it is coded again.
-#[derive(Clone, Debug)]
-pub(super) struct PhotoRow {
-    pub(super) quantised: Quantised,
-    pub(super) wide: Vec<i16>,
+    pub(super) photos: Vec<Quantised>,
 }
 
 /// All items by key.
@@ -76,10 +69,6 @@ impl Items {
                 of: format!("item {:?}", photo.key),
                 fault,
             })?;
-        let photo_row = PhotoRow {
-            quantised,
-            wide: quantise_wide(photo.vector),
-        };
         if self.rows == u32::MAX {
             return Err(bad(ItemFault::TooMany { limit: u32::MAX }));
         }
@@ -89,13 +78,13 @@ impl Items {
                 place.insert(Item {
                     group,
                     payload,
-                    photos: vec![photo_row],
+                    photos: vec![quantised],
                 });
             }
             Entry::Occupied(mut item) => {
                 let item = item.get_mut();
                 item.agrees(group, &payload).map_err(bad)?;
-                item.photos.push(photo_row);
+                item.photos.push(quantised);
             }
         }
         self.rows += 1;
@@ -106,8 +95,7 @@ impl Items {
     pub(super) fn into_sorted(self) -> Vec<(String, Item)> {
         let mut items: Vec<_> = self.by_key.into_iter().collect();
         for (_, item) in &mut items {
-            item.photos
-                .sort_by(|a, b| (&a.quantised.row, &a.wide).cmp(&(&b.quantised.row, &b.wide)));
+            item.photos.sort_by(|a, b| a.row.cmp(&b.row));
         }
         items
     }

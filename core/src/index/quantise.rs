@@ -26,20 +26,6 @@ pub(super) struct Quantised {
     pub(super) inverse_norm: f32,
 }
 
-/// The same vector in 16 bits, padded, for what is rounded again: `s = max|v| / 32767`.
-pub(super) fn quantise_wide(vector: &[f32]) -> Vec<i16> {
-    let largest = vector
-        .iter()
-        .fold(0.0f32, |largest, v| largest.max(v.abs()));
-    let step = f64::from(largest) / f64::from(i16::MAX);
-    let mut wide: Vec<i16> = vector
-        .iter()
-        .map(|&v| round(f64::from(v) / step) as i16)
-        .collect();
-    wide.resize(stride(vector.len()), 0);
-    wide
-}
-
 /// Quantises a vector that must have `dim` finite numbers, not all zero.
 pub(super) fn quantise(vector: &[f32], dim: usize) -> Result<Quantised, VectorFault> {
     if vector.len() != dim {

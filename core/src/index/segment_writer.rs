@@ -19,16 +19,14 @@ pub(super) fn segment(
     let count: usize = items.iter().map(|(_, item)| item.photos.len()).sum();
     let mut values = Vec::with_capacity(count * stride(dim));
     let mut units = Vec::with_capacity(count);
-    let mut wide = Vec::with_capacity(count);
     let mut items_of_rows = Vec::with_capacity(count);
     let mut table = Vec::with_capacity(16 * items.len());
     let mut text = Vec::new();
     let mut place_of_key = BTreeMap::new();
     for ((key, item), number) in items.iter().zip(0u32..) {
         for photo in &item.photos {
-            values.extend(&photo.quantised.row);
-            units.push(photo.quantised.inverse_norm);
-            wide.push(photo.wide.as_slice());
+            values.extend(&photo.row);
+            units.push(photo.inverse_norm);
             items_of_rows.push(number);
         }
         place_of_key.insert(key.as_str(), text.len() as u64);
@@ -71,7 +69,6 @@ pub(super) fn segment(
             dim: stride(dim),
             values: &values,
             units: &units,
-            wide: &wide,
             items: &items_of_rows,
         };
         let encoded = lists::encode(Cpu::native(), &rows, dim, items.len() as u32);

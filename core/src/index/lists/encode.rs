@@ -1,6 +1,6 @@
 //! Rows to lists.
 //!
-//! A row `x` (a unit vector, here in 16 bits) of the list with centroid `c` becomes `c + g·u`: `u` is the residual `x − c` rounded to
+//! A row `x` (a unit vector) of the list with centroid `c` becomes `c + g·u`: `u` is the residual `x − c` rounded to
 //! odd numbers from -127 to 127 as fractions of its largest component, and `g` makes the sum a unit vector again.
 //! With `s` the signs of the residual, `f = g·Σu²/Σ|u|` makes `⟨c, q⟩ + f·⟨s, q⟩` an unbiased estimate of the score.
 //! Sums are of integers or in the order of the dimensions in f64: equal rows give equal bytes everywhere.
@@ -23,8 +23,6 @@ pub(in crate::index) struct Rows<'a> {
     pub(in crate::index) values: &'a [i8],
     /// Inverse norm of each row.
     pub(in crate::index) units: &'a [f32],
-    /// Each row in 16 bits.
-    pub(in crate::index) wide: &'a [&'a [i16]],
     /// Number of the item of each row.
     pub(in crate::index) items: &'a [u32],
 }
@@ -89,7 +87,7 @@ pub(in crate::index) fn encode(cpu: Cpu, rows: &Rows<'_>, dim: usize, items: u32
         };
         let codes: Vec<Code> = members
             .iter()
-            .map(|&row| Code::new(rows.wide[row as usize], &centroid, dim))
+            .map(|&row| Code::new(rows.row(row as usize), rows.unit(row as usize), &centroid, dim))
             .collect();
         let largest = |of: fn(&Code) -> f64| codes.iter().map(of).fold(0.0, f64::max);
         let entry = Entry {
@@ -163,9 +161,7 @@ struct Code {
 }
 
 impl Code {
-    fn new(row: &[i16], centroid: &Centroid<'_>, dim: usize) -> Self {
-        let squares: i64 = row.iter().map(|&x| i64::from(x) * i64::from(x)).sum();
-        let unit = 1.0 / (squares as f64).sqrt();
+    fn new(row: &[i8], unit: f64, centroid: &Centroid<'_>, dim: usize) -> Self {
         let scale = f64::from(centroid.scale);
         let centre = &centroid.values[..dim];
         let residual = || {

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::quantise::{quantise, quantise_wide, stride};
+use super::super::quantise::{quantise, stride};
 use super::super::top::Scored;
 use super::encode::Encoded;
 use super::*;
@@ -14,7 +14,6 @@ struct Made {
     vectors: Vec<Vec<f32>>,
     values: Vec<i8>,
     units: Vec<f32>,
-    wide: Vec<Vec<i16>>,
     items: Vec<u32>,
 }
 
@@ -59,7 +58,6 @@ impl Made {
             vectors: Vec::new(),
             values: Vec::new(),
             units: Vec::new(),
-            wide: Vec::new(),
             items: Vec::new(),
         };
         for n in 0..count as u32 {
@@ -71,7 +69,6 @@ impl Made {
             let quantised = quantise(&vector, dim).unwrap();
             made.values.extend(&quantised.row);
             made.units.push(quantised.inverse_norm);
-            made.wide.push(quantise_wide(&vector));
             made.items.push(n / rows_an_item);
             made.vectors.push(vector);
         }
@@ -79,12 +76,10 @@ impl Made {
     }
 
     fn encode(&self) -> Encoded {
-        let wide: Vec<&[i16]> = self.wide.iter().map(Vec::as_slice).collect();
         let rows = Rows {
             dim: stride(self.dim),
             values: &self.values,
             units: &self.units,
-            wide: &wide,
             items: &self.items,
         };
         encode(
@@ -254,8 +249,7 @@ fn rows_alone_and_rows_all_equal_can_be_listed() {
         );
         let first = made.values[..64].to_vec();
         made.values = first.repeat(count);
-        made.units = vec![made.units[0]; count];
-        made.wide = vec![made.wide[0].clone(); count];
+        made.units = vec![made.units[0]; count]; count];
         let found = search(
             &made.encode(),
             &made,
