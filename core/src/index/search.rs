@@ -6,10 +6,11 @@
 
 use serde_json::Value;
 
+use super::filter::{ItemSet, PreparedFilter};
 use super::quantise::{Quantised, cosine, quantise};
 use super::segment::Segment;
 use super::top::{BestGroups, Scored, Top};
-use super::{Index, IndexError};
+use super::{GroupBy, Index, IndexError};
 use crate::fingerprint::Fingerprint;
 use crate::kernel::{Cpu, dot};
 
@@ -28,6 +29,10 @@ pub struct IndexQuery<'a> {
     /// Acts as if the items of these groups were not in the index. Leaving the right answer out makes
     /// an out-of-catalogue query, which calibration needs.
     pub excluding_groups: &'a [&'a str],
+    /// Acts as if only these items were in the index; made by [`Index::prepare`].
+    pub filter: Option<&'a PreparedFilter>,
+    /// One hit a group, its best item, with [`Hit::votes`]; each item is a hit when absent.
+    pub group_by: Option<&'a GroupBy>,
 }
 
 impl<'a> IndexQuery<'a> {
@@ -38,6 +43,8 @@ impl<'a> IndexQuery<'a> {
             vector,
             k,
             excluding_groups: &[],
+            filter: None,
+            group_by: None,
         }
     }
 }
@@ -55,6 +62,9 @@ pub struct Hit {
     pub payload: Value,
     /// The best photo, as its row in the index.
     pub row: u64,
+    /// Where hits are groups: how many of the 32 best items ([`VOTERS`](super::VOTERS)) are of this
+    /// one. Order and score do not depend on it.
+    pub votes: Option<u32>,
 }
 
 /// The answer to a query.
@@ -79,6 +89,16 @@ impl Ranking {
     /// The better of two answers to one question (a photo and the same photo turned), item by item:
     /// at most `k` hits, each with its better score.
     pub fn merge(self, other: Self, k: usize) -> Self {
+        self.merge_by(other, k, |hit| (true, hit.key.clone()))
+    }
+
+    /// The same for two answers whose hits are groups: each with the hit of its better score, whose
+    /// votes are those of the answer it comes from.
+    pub fn merge_groups(self, other: Self, k: usize, group_by: &GroupBy) -> Self {
+        self.merge_by(other, k, |hit| group_by.identity(hit))
+    }
+
+    fn merge_by(self, other: Self, k: usize, identity: impl Fn(&Hit) -> (bool, String)) -> Self {
         let (Some(a), Some(b)) = (self.hits.first(), other.hits.first()) else {
             return if self.hits.is_empty() { other } else { self };
         };
@@ -102,7 +122,7 @@ impl Ranking {
         hits.extend(other.hits);
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.key.cmp(&b.key)));
         let mut seen = std::collections::HashSet::new();
-        hits.retain(|hit| seen.insert(hit.key.clone()));
+        hits.retain(|hit| seen.insert(identity(hit)));
         hits.truncate(k);
         Self { hits, rival }
     }
@@ -119,7 +139,15 @@ impl Index {
     /// [`IndexError::BadVector`] when it is no descriptor of this index, and
     /// [`IndexError::Corrupt`] when the scan meets damage.
     pub fn search(&self, query: &IndexQuery<'_>) -> Result<Ranking, IndexError> {
-        self.search_on(Cpu::native(), query)
+        let Some(group_by) = query.group_by else {
+            return self.search_on(Cpu::native(), query);
+        };
+        if query.k == 0 {
+            return self.search_on(Cpu::native(), query);
+        }
+        group_by.rank(query.k, |k| {
+            self.search_on(Cpu::native(), &IndexQuery { k, ..*query })
+        })
     }
 
     pub(super) fn search_on(
@@ -139,12 +167,23 @@ impl Index {
         let mut candidates = Vec::new();
         let mut best_groups = Vec::with_capacity(self.segments().len());
         let mut first_row = 0;
-        for segment in self.segments() {
+        let filters = match query.filter {
+            Some(filter) => Some(filter.sets(self)?),
+            None => None,
+        };
+        for (number, segment) in self.segments().iter().enumerate() {
+            let filter = filters.map(|filters| &filters[number]);
             let mut excluded = Vec::new();
             for name in query.excluding_groups {
                 excluded.extend(segment.find_group(name)?);
             }
-            let (top, groups) = scan(segment, &vector, query.k, &excluded, dot::dot_rows(cpu))?;
+            let (top, groups) = scan(
+                segment,
+                &vector,
+                query.k,
+                (filter, &excluded),
+                dot::dot_rows(cpu),
+            )?;
             for scored in top {
                 candidates.push(Candidate {
                     key: segment.key(scored.item)?,
@@ -212,6 +251,7 @@ impl Candidate<'_> {
             score,
             payload: self.segment.payload(item)?,
             row: self.first_row + u64::from(row),
+            votes: None,
         })
     }
 }
@@ -222,7 +262,7 @@ fn scan(
     segment: &Segment,
     query: &Quantised,
     k: usize,
-    excluded: &[u32],
+    (filter, excluded): (Option<&ItemSet>, &[u32]),
     dot_rows: dot::DotRows,
 ) -> Result<(Vec<Scored>, BestGroups), IndexError> {
     let mut top = Top::new(k, segment.items() as usize);
@@ -230,7 +270,7 @@ fn scan(
     let group_of = segment.groups_of_items();
     let mut keep = |best: Scored| {
         let group = group_of(best.item)?;
-        if !excluded.contains(&group) {
+        if filter.is_none_or(|filter| filter.contains(best.item)) && !excluded.contains(&group) {
             top.push(best);
             groups.push(group, best.score);
         }
