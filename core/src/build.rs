@@ -12,7 +12,7 @@ use crate::backbone::{BackboneError, RunOptions};
 use crate::descriptor::Descriptor;
 use crate::embedder::{EmbedError, Embedder};
 use crate::image::{self, ImageError, Limits, Photo};
-use crate::index::{Index, IndexError, IndexQuery, IndexWriter, ItemPhoto};
+use crate::index::{Index, IndexError, IndexQuery, IndexWriter, ItemPhoto, Schema};
 use crate::simulate::{CaptureSimulator, Settings};
 use crate::verdict::{Calibration, Observation, VerdictError};
 
@@ -42,6 +42,8 @@ pub struct BuildOptions {
     pub calibration_queries: usize,
     /// Seed of the capture simulator.
     pub seed: u64,
+    /// Kinds of columns that are demanded instead of inferred.
+    pub columns: Schema,
 }
 
 impl Default for BuildOptions {
@@ -50,6 +52,7 @@ impl Default for BuildOptions {
             limits: Limits::default(),
             calibration_queries: 240,
             seed: 1,
+            columns: Schema::default(),
         }
     }
 }
@@ -118,6 +121,7 @@ pub fn build_index(
 ) -> Result<BuildReport, BuildError> {
     let bundle = embedder.bundle();
     let mut writer = IndexWriter::create(out, bundle.bytes(), bundle.fingerprint(), bundle.dim())?;
+    writer.set_columns(options.columns.clone());
     let mut failed = Vec::new();
     let mut indexed = Vec::new();
     for batch in entries.chunks(BATCH) {

@@ -9,7 +9,8 @@ use crate::embedder::{EmbedError, Embedder};
 #[cfg(feature = "codecs")]
 use crate::image::Photo;
 use crate::image::{Frame, ImageError, Orientation, Pixels, Region};
-use crate::index::{Hit, Index, IndexError, IndexQuery, Ranking};
+use crate::index::filter::Filter;
+use crate::index::{GroupBy, Hit, Index, IndexError, IndexQuery, Ranking};
 use crate::verdict::Verdict;
 
 /// An index and the network that made it, ready to be asked.
@@ -41,6 +42,10 @@ pub struct Query {
     /// Ask four times, turned by quarter turns, and keep the best score of each item: for things
     /// that lie on a table. Costs four runs of the network.
     pub rotations: bool,
+    /// Answer only with items that meet these conditions on their payload.
+    pub filter: Option<Filter>,
+    /// One hit a group instead of one an item.
+    pub group_by: Option<GroupBy>,
 }
 
 impl Default for Query {
@@ -49,6 +54,8 @@ impl Default for Query {
             k: 10,
             region: None,
             rotations: false,
+            filter: None,
+            group_by: None,
         }
     }
 }
@@ -212,6 +219,11 @@ impl Lens {
             resize: start.elapsed() - decode,
             ..Times::default()
         };
+        let filter = match &query.filter {
+            Some(filter) => Some(self.index.prepare(filter)?),
+            None => None,
+        };
+        times.search = start.elapsed() - times.decode - times.resize;
         let mut best: Option<Ranking> = None;
         for turn in 0..if query.rotations { 4 } else { 1 } {
             if turn > 0 {
@@ -223,14 +235,16 @@ impl Lens {
             let searched = Instant::now();
             let descriptor = &embedding.descriptor;
             // One hit is needed for the verdict even when none is wanted.
-            let ranking = self.index.search(&IndexQuery::new(
-                descriptor.fingerprint,
-                &descriptor.values,
-                query.k.max(1),
-            ))?;
-            best = Some(match best {
-                Some(best) => best.merge(ranking, query.k.max(1)),
-                None => ranking,
+            let k = query.k.max(1);
+            let ranking = self.index.search(&IndexQuery {
+                filter: filter.as_ref(),
+                group_by: query.group_by.as_ref(),
+                ..IndexQuery::new(descriptor.fingerprint, &descriptor.values, k)
+            })?;
+            best = Some(match (best, &query.group_by) {
+                (Some(best), Some(group_by)) => best.merge_groups(ranking, k, group_by),
+                (Some(best), None) => best.merge(ranking, k),
+                (None, _) => ranking,
             });
             times.search += searched.elapsed();
         }

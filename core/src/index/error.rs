@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::columns::ColumnKind;
+use super::filter::FilterError;
 use crate::container::ContainerError;
 use crate::fingerprint::Fingerprint;
 
@@ -87,6 +89,25 @@ pub enum IndexError {
         /// What is wrong with it.
         fault: ItemFault,
     },
+    /// A filter that cannot be understood or is too large.
+    #[error(transparent)]
+    BadFilter(#[from] FilterError),
+    /// A condition asks a column for a kind of value that it does not hold.
+    #[error(
+        "the filter asks column {column:?} for a {condition}, but it holds {kind} values; compare it \
+        with such a value, or build the index with another kind (--columns)"
+    )]
+    FilterKind {
+        /// Name of the column.
+        column: String,
+        /// What it holds.
+        kind: ColumnKind,
+        /// What is asked of it.
+        condition: String,
+    },
+    /// A filter was prepared for another index, or for this one before it was replaced.
+    #[error("the filter was prepared for another index; prepare it for this one")]
+    ForeignFilter,
 }
 
 /// What is wrong with a vector.
@@ -148,6 +169,16 @@ pub enum ItemFault {
         limit: usize,
         /// Bytes found.
         found: usize,
+    },
+    /// The column was demanded to be of another kind.
+    #[error("expected {column:?} to be {expected} as the columns demand, found {found}")]
+    ColumnKind {
+        /// Name of the column.
+        column: String,
+        /// Kind demanded.
+        expected: ColumnKind,
+        /// Value found, as JSON, shortened.
+        found: String,
     },
     /// Photos of one item disagree about it.
     #[error(

@@ -152,7 +152,7 @@ fn compact(payload: &Value) -> Result<Vec<u8>, ItemFault> {
 }
 
 /// What of a user's text fits into a message.
-fn shorten(text: &str) -> String {
+pub(super) fn shorten(text: &str) -> String {
     match text.char_indices().nth(80) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

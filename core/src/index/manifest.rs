@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{IndexError, MAX_DIM};
+use super::{IndexError, MAX_DIM, Schema};
 use crate::container::write_atomically;
 use crate::fingerprint::Fingerprint;
 use crate::verdict::Calibration;
@@ -45,6 +45,9 @@ pub(super) struct Manifest {
     pub(super) segments: Vec<SegmentEntry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) calibration: Option<Calibration>,
+    /// Kinds of columns that the catalogue demands.
+    #[serde(default, skip_serializing_if = "Schema::is_empty")]
+    pub(super) columns: Schema,
 }
 
 /// An immutable file of the index.
@@ -98,6 +101,7 @@ impl Manifest {
             bundle,
             segments,
             calibration: None,
+            columns: Schema::default(),
         }
     }
 

@@ -5,7 +5,10 @@
 //! beside this one. Vectors are int8, the search is an exact scan of all of them:
 //! scores and order are the same bits on every platform.
 
+mod columns;
 mod error;
+pub mod filter;
+mod grouped;
 mod items;
 mod lists;
 mod manifest;
@@ -17,7 +20,9 @@ mod segment_writer;
 mod top;
 mod writer;
 
+pub use columns::{ColumnInfo, ColumnKind, MAX_COLUMNS, Schema, SchemaError};
 pub use error::{IndexError, ItemFault, VectorFault};
+pub use grouped::{GroupBy, VOTERS};
 pub use items::{ItemPhoto, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES};
 pub use quantise::MAX_DIM;
 pub use reader::{Index, IndexInfo, Verified};

@@ -8,11 +8,12 @@ use std::cell::OnceCell;
 
 use serde_json::Value;
 
+use super::filter::{ItemSet, PreparedFilter};
 use super::lists::{self, Effort, ListQuery, Lists, RowMask};
 use super::quantise::{Quantised, cosine, quantise};
 use super::segment::Segment;
 use super::top::{BestGroups, Scored, Top};
-use super::{Index, IndexError};
+use super::{GroupBy, Index, IndexError};
 use crate::fingerprint::Fingerprint;
 use crate::kernel::{Cpu, dot};
 
@@ -34,6 +35,10 @@ pub struct IndexQuery<'a> {
     /// Acts as if the items of these groups were not in the index. Leaving the right answer out makes
     /// an out-of-catalogue query, which calibration needs.
     pub excluding_groups: &'a [&'a str],
+    /// Acts as if only these items were in the index; made by [`Index::prepare`].
+    pub filter: Option<&'a PreparedFilter>,
+    /// One hit a group, its best item, with [`Hit::votes`]; each item is a hit when absent.
+    pub group_by: Option<&'a GroupBy>,
 }
 
 impl<'a> IndexQuery<'a> {
@@ -44,6 +49,8 @@ impl<'a> IndexQuery<'a> {
             vector,
             k,
             excluding_groups: &[],
+            filter: None,
+            group_by: None,
         }
     }
 }
@@ -92,6 +99,9 @@ pub struct Hit {
     pub payload: Value,
     /// The best photo, as its row in the index.
     pub row: u64,
+    /// Where hits are groups: how many of the 32 best items ([`VOTERS`](super::VOTERS)) are of this
+    /// one. Order and score do not depend on it.
+    pub votes: Option<u32>,
 }
 
 /// The answer to a query.
@@ -116,6 +126,16 @@ impl Ranking {
     /// The better of two answers to one question (a photo and the same photo turned), item by item:
     /// at most `k` hits, each with its better score.
     pub fn merge(self, other: Self, k: usize) -> Self {
+        self.merge_by(other, k, |hit| (true, hit.key.clone()))
+    }
+
+    /// The same for two answers whose hits are groups: each with the hit of its better score, whose
+    /// votes are those of the answer it comes from.
+    pub fn merge_groups(self, other: Self, k: usize, group_by: &GroupBy) -> Self {
+        self.merge_by(other, k, |hit| group_by.identity(hit))
+    }
+
+    fn merge_by(self, other: Self, k: usize, identity: impl Fn(&Hit) -> (bool, String)) -> Self {
         let (Some(a), Some(b)) = (self.hits.first(), other.hits.first()) else {
             return if self.hits.is_empty() { other } else { self };
         };
@@ -139,7 +159,7 @@ impl Ranking {
         hits.extend(other.hits);
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.key.cmp(&b.key)));
         let mut seen = std::collections::HashSet::new();
-        hits.retain(|hit| seen.insert(hit.key.clone()));
+        hits.retain(|hit| seen.insert(identity(hit)));
         hits.truncate(k);
         Self { hits, rival }
     }
@@ -156,7 +176,15 @@ impl Index {
     /// [`IndexError::BadVector`] when it is no descriptor of this index, and
     /// [`IndexError::Corrupt`] when the scan meets damage.
     pub fn search(&self, query: &IndexQuery<'_>) -> Result<Ranking, IndexError> {
-        self.search_on(Cpu::native(), query)
+        let Some(group_by) = query.group_by else {
+            return self.search_on(Cpu::native(), query);
+        };
+        if query.k == 0 {
+            return self.search_on(Cpu::native(), query);
+        }
+        group_by.rank(query.k, |k| {
+            self.search_on(Cpu::native(), &IndexQuery { k, ..*query })
+        })
     }
 
     /// The best `k` items by number, without reading keys, groups and payloads: for benches, and for programs that
@@ -186,7 +214,16 @@ impl Index {
                     lists::nearest(cpu, &lists, query_, query.k, several, None, plan.effort())
                         .map_err(|damage| segment.damaged(damage))?
                 }
-                None => scan(segment, &vector, query.k, &[], dot::dot_rows(cpu))?.0,
+                None => {
+                    scan(
+                        segment,
+                        &vector,
+                        query.k,
+                        &Asked::default(),
+                        dot::dot_rows(cpu),
+                    )?
+                    .0
+                }
             };
             nearest.extend(top.into_iter().map(|scored| Neighbour {
                 item: first_item + u64::from(scored.item),
@@ -216,17 +253,25 @@ impl Index {
         let mut candidates = Vec::new();
         let mut best_groups = Vec::with_capacity(self.segments().len());
         let mut first_row = 0;
-        for segment in self.segments() {
+        let filters = match query.filter {
+            Some(filter) => Some(filter.sets(self)?),
+            None => None,
+        };
+        for (number, segment) in self.segments().iter().enumerate() {
             let mut excluded = Vec::new();
             for name in query.excluding_groups {
                 excluded.extend(segment.find_group(name)?);
             }
+            let asked = Asked {
+                filter: filters.map(|filters| &filters[number]),
+                excluded: &excluded,
+            };
             let (top, groups) = match segment.lists() {
                 Some(lists) => {
                     let list_query = ListQuery::new(query.vector, &vector);
-                    search_lists(cpu, segment, &lists, &list_query, query.k, &excluded)?
+                    search_lists(cpu, segment, &lists, &list_query, query.k, &asked)?
                 }
-                None => scan(segment, &vector, query.k, &excluded, dot::dot_rows(cpu))?,
+                None => scan(segment, &vector, query.k, &asked, dot::dot_rows(cpu))?,
             };
             for scored in top {
                 candidates.push(Candidate {
@@ -295,7 +340,36 @@ impl Candidate<'_> {
             score,
             payload: self.segment.payload(item)?,
             row: self.first_row + u64::from(row),
+            votes: None,
         })
+    }
+}
+
+/// What of a segment is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked<'a> {
+    filter: Option<&'a ItemSet>,
+    /// Groups that are not.
+    excluded: &'a [u32],
+}
+
+impl Asked<'_> {
+    fn item(&self, item: u32) -> bool {
+        self.filter.is_none_or(|filter| filter.contains(item))
+    }
+
+    /// The rows of a segment with lists that are asked for, when not all are.
+    fn rows(&self, segment: &Segment, lists: &Lists<'_>) -> Result<Option<RowMask>, IndexError> {
+        if self.filter.is_none() && self.excluded.is_empty() {
+            return Ok(None);
+        }
+        let group_of = segment.groups_of_items();
+        let is_asked = |item: u32| {
+            let is_excluded = || group_of(item).is_ok_and(|group| self.excluded.contains(&group));
+            self.item(item) && (self.excluded.is_empty() || !is_excluded())
+        };
+        let mask = RowMask::new(lists, is_asked);
+        mask.map(Some).map_err(|damage| segment.damaged(damage))
     }
 }
 
@@ -306,36 +380,32 @@ fn search_lists(
     lists: &Lists<'_>,
     query: &ListQuery,
     k: usize,
-    excluded: &[u32],
+    asked: &Asked<'_>,
 ) -> Result<(Vec<Scored>, BestGroups), IndexError> {
     let several = segment.rows() > segment.items();
     let group_of = segment.groups_of_items();
-    let nearest = |wanted: usize, excluded: &[u32]| {
-        let is_asked = |item: u32| group_of(item).is_ok_and(|group| !excluded.contains(&group));
-        let mask = (!excluded.is_empty())
-            .then(|| RowMask::new(lists, is_asked))
-            .transpose();
-        mask.and_then(|mask| {
-            lists::nearest(
-                cpu,
-                lists,
-                query,
-                wanted,
-                several,
-                mask.as_ref(),
-                Effort::Lists,
-            )
-        })
+    let nearest = |wanted: usize, asked: &Asked<'_>| {
+        let mask = asked.rows(segment, lists)?;
+        lists::nearest(
+            cpu,
+            lists,
+            query,
+            wanted,
+            several,
+            mask.as_ref(),
+            Effort::Lists,
+        )
         .map_err(|damage| segment.damaged(damage))
     };
-    let mut top = nearest(k.max(RIVALS), excluded)?;
+    let mut top = nearest(k.max(RIVALS), asked)?;
     let mut groups = BestGroups::default();
     for scored in &top {
         groups.push(group_of(scored.item)?, scored.score);
     }
     // All of one group: the best of the others is further down.
     if let Some(only) = groups.only() {
-        let others = nearest(1, &[excluded, &[only]].concat())?;
+        let excluded = &[asked.excluded, &[only]].concat();
+        let others = nearest(1, &Asked { excluded, ..*asked })?;
         if let Some(rival) = others.first() {
             groups.push(group_of(rival.item)?, rival.score);
         }
@@ -350,7 +420,7 @@ fn scan(
     segment: &Segment,
     query: &Quantised,
     k: usize,
-    excluded: &[u32],
+    asked: &Asked<'_>,
     dot_rows: dot::DotRows,
 ) -> Result<(Vec<Scored>, BestGroups), IndexError> {
     let mut top = Top::new(k, segment.items() as usize);
@@ -358,7 +428,7 @@ fn scan(
     let group_of = segment.groups_of_items();
     let mut keep = |best: Scored| {
         let group = group_of(best.item)?;
-        if !excluded.contains(&group) {
+        if asked.item(best.item) && !asked.excluded.contains(&group) {
             top.push(best);
             groups.push(group, best.score);
         }

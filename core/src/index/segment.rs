@@ -8,9 +8,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::IndexError;
 use super::lists::{self, Damage, ListHead, Lists};
 use super::quantise::{MAX_DIM, inverse_norm, stride};
+use super::{IndexError, columns};
 use crate::container::{Container, Kind, Tag, as_i8};
 use crate::fingerprint::Fingerprint;
 
@@ -264,11 +264,26 @@ impl Segment {
         Ok(None)
     }
 
+    /// The item of that key. The keys are sorted.
+    pub(super) fn find_key(&self, key: &str) -> Result<Option<u32>, IndexError> {
+        let (mut low, mut high) = (0, self.items);
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.key(middle)?.cmp(key) {
+                std::cmp::Ordering::Equal => return Ok(Some(middle)),
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads everything: checksums, then whether the tables are what a writer makes.
     pub(super) fn verify(&self) -> Result<(), IndexError> {
         self.container.verify()?;
         self.verify_rows()?;
-        self.verify_items()
+        self.verify_items()?;
+        columns::verify(self)
     }
 
     fn verify_rows(&self) -> Result<(), IndexError> {
@@ -357,7 +372,12 @@ impl Segment {
         clippy::needless_pass_by_value,
         reason = "literals and numbers, on the error path"
     )]
-    fn corrupt(&self, what: &str, expected: impl ToString, found: impl ToString) -> IndexError {
+    pub(super) fn corrupt(
+        &self,
+        what: &str,
+        expected: impl ToString,
+        found: impl ToString,
+    ) -> IndexError {
         IndexError::Corrupt {
             path: self.container.path().to_owned(),
             what: what.to_owned(),

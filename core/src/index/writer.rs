@@ -6,9 +6,9 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::items::{Item, ItemPhoto, Items};
+use super::items::{Item, ItemPhoto, Items, shorten};
 use super::manifest::{FileEntry, Manifest, SegmentEntry, sha256};
-use super::{Index, IndexError, MAX_DIM, VectorFault, segment_writer};
+use super::{Index, IndexError, MAX_DIM, Schema, VectorFault, columns, segment_writer};
 use crate::container::write_atomically;
 use crate::fingerprint::Fingerprint;
 use crate::verdict::Calibration;
@@ -28,6 +28,7 @@ pub struct IndexWriter {
     dim: usize,
     items: Items,
     calibration: Option<Calibration>,
+    columns: Schema,
     segment_rows: u32,
 }
 
@@ -62,6 +63,7 @@ impl IndexWriter {
             dim,
             items: Items::new(dim),
             calibration: None,
+            columns: Schema::default(),
             segment_rows: SEGMENT_ROWS,
         })
     }
@@ -79,7 +81,18 @@ impl IndexWriter {
     /// # Errors
     /// [`IndexError::BadItem`] and [`IndexError::BadVector`], which name the key.
     pub fn push(&mut self, photo: &ItemPhoto<'_>) -> Result<(), IndexError> {
+        if let Err(fault) = self.columns.check(photo.payload) {
+            return Err(IndexError::BadItem {
+                key: shorten(photo.key),
+                fault,
+            });
+        }
         self.items.push(photo)
+    }
+
+    /// Demands kinds of columns instead of having them inferred, of items pushed from now on.
+    pub fn set_columns(&mut self, columns: Schema) {
+        self.columns = columns;
     }
 
     /// Stores the function from scores to confidence with the index.
@@ -104,7 +117,9 @@ impl IndexWriter {
         let items = self.items.into_sorted();
         let mut segments = Vec::new();
         for items in split(&items, self.segment_rows) {
-            let bytes = segment_writer::segment(self.fingerprint, self.dim, items).to_bytes();
+            let mut segment = segment_writer::segment(self.fingerprint, self.dim, items);
+            columns::add_to(&mut segment, items, &self.columns);
+            let bytes = segment.to_bytes();
             segments.push(SegmentEntry {
                 file: files.write("segment-", &bytes, ".seg")?,
                 items: items.len() as u32,
@@ -113,6 +128,7 @@ impl IndexWriter {
         }
         let mut manifest = Manifest::new(self.fingerprint, self.dim, bundle, segments);
         manifest.calibration = self.calibration;
+        manifest.columns = self.columns;
 
         let mut index = Index::of_manifest(&self.dir, manifest)?;
         if let Some(calibration) = calibrate(&index)? {

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use pocketlens::build::{BuildOptions, BuildReport, build_index};
 use pocketlens::embedder::Embedder;
-use pocketlens::index::Index;
+use pocketlens::index::{Index, Schema};
 
 use super::{open_bundle, print_json, print_line, warn_about};
 use crate::{catalogue, progress};
@@ -39,6 +39,10 @@ pub(crate) struct Build {
     /// Photos of one sub-folder answer as one group (a landmark, a product line)
     #[arg(long)]
     group_by_folder: bool,
+    /// Kinds of columns, for filters, instead of those inferred: a JSON file like
+    /// {"brand": "keyword", "price": "float"}; unindexed, keyword, tags, integer, float, bool, timestamp, geo
+    #[arg(long, value_name = "FILE")]
+    columns: Option<PathBuf>,
     /// Leave the verdict uncalibrated: faster, and "match" is then a guess
     #[arg(long)]
     no_calibration: bool,
@@ -68,6 +72,11 @@ fn build(arguments: &Build) -> Result<ExitCode> {
     let embedder = Embedder::new(open_bundle(arguments.bundle.as_deref())?)?;
     let catalogue = catalogue::read(&arguments.source, arguments.group_by_folder)?;
     let mut options = BuildOptions::default();
+    if let Some(path) = &arguments.columns {
+        let name = || path.display().to_string();
+        let text = std::fs::read_to_string(path).with_context(name)?;
+        options.columns = Schema::from_json(&text).with_context(name)?;
+    }
     if arguments.no_calibration {
         options.calibration_queries = 0;
     }
@@ -178,7 +187,9 @@ fn info(arguments: &Inspect) -> Result<ExitCode> {
     let index = Index::open(&arguments.index)?;
     let info = index.info();
     if arguments.json {
-        print_json(&info)?;
+        let mut json = serde_json::to_value(&info)?;
+        json["columns"] = serde_json::to_value(index.columns()?)?;
+        print_json(&json)?;
     } else {
         print_line(format_args!("items           {}", info.items))?;
         print_line(format_args!("photos          {}", info.rows))?;
@@ -200,6 +211,12 @@ fn info(arguments: &Inspect) -> Result<ExitCode> {
             "not calibrated"
         };
         print_line(format_args!("verdict         {calibrated}"))?;
+        for column in index.columns()? {
+            print_line(format_args!(
+                "column          {} ({})",
+                column.name, column.kind
+            ))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 use pocketlens::bundle::Bundle;
 use pocketlens::image::{Limits, Region, read_photo};
-use pocketlens::index::Hit;
+use pocketlens::index::filter::{Condition, Filter};
+use pocketlens::index::{GroupBy, Hit};
 use pocketlens::lens::{Answer, Lens, LensError, Query};
 use pocketlens::verdict::Verdict;
 use serde_json::{Value, json};
@@ -33,6 +34,15 @@ pub(crate) struct Arguments {
     /// Ask in all four quarter turns and keep the best
     #[arg(long)]
     rotations: bool,
+    /// Answer only with items whose payload meets these conditions: JSON, or @FILE. must, should,
+    /// must_not; match, range, geo_radius, geo_bounding_box, has_id, is_empty, as in
+    /// '{"must": [{"key": "price", "range": {"lt": 20}}]}'
+    #[arg(long, value_name = "JSON|@FILE")]
+    filter: Option<String>,
+    /// One hit a group: "group", or a field of the payload whose equal values make a group. A group
+    /// has the score of its best item; its votes are how many of the 32 best items are of it
+    #[arg(long, value_name = "group|FIELD")]
+    group_by: Option<GroupBy>,
     /// A bundle from elsewhere; refused when it is not the one that made the index
     #[arg(long)]
     bundle: Option<PathBuf>,
@@ -56,7 +66,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         k: arguments.k,
         region: arguments.roi,
         rotations: arguments.rotations,
+        filter: arguments.filter.as_deref().map(read_filter).transpose()?,
+        group_by: arguments.group_by.clone(),
     };
+    if let Some(filter) = &query.filter {
+        check_filter(&lens, filter)?;
+    }
+    if let Some(GroupBy::Column(name)) = &query.group_by {
+        warn_of_unknown(&lens, [name.as_str()])?;
+    }
     let pictures = arguments
         .pictures
         .clone()
@@ -100,6 +118,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// A filter, or `@` and the file that holds one.
+fn read_filter(argument: &str) -> Result<Filter> {
+    let Some(path) = argument.strip_prefix('@') else {
+        return Ok(Filter::from_json(argument)?);
+    };
+    let text = std::fs::read_to_string(path).with_context(|| path.to_owned())?;
+    Filter::from_json(&text).with_context(|| path.to_owned())
+}
+
+/// Refuses before the first photo what would be refused for every one.
+fn check_filter(lens: &Lens, filter: &Filter) -> Result<()> {
+    let left = lens.index().prepare(filter)?.count();
+    warn_of_unknown(lens, filter.conditions().filter_map(Condition::key))?;
+    if left == 0 {
+        eprintln!("the filter leaves no item");
+    }
+    Ok(())
+}
+
+fn warn_of_unknown<'a>(lens: &Lens, keys: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    for key in lens.index().unknown_keys(keys)? {
+        eprintln!(
+            "no item has {key:?} in its payload (`pocketlens index info` lists what they have)"
+        );
+    }
+    Ok(())
 }
 
 /// Errors of the bytes do not name the file: the reader of a list of photos needs it.
@@ -156,7 +202,12 @@ fn answer_json(photo: &Path, answer: &Answer) -> Value {
         .map(|(stage, ms)| (stage.to_owned(), ms.into()))
         .collect();
     let hits = answer.hits.iter().map(|hit| {
-        json!({"key": hit.key, "score": hit.score, "group": hit.group, "payload": hit.payload})
+        let mut json =
+            json!({"key": hit.key, "score": hit.score, "group": hit.group, "payload": hit.payload});
+        if let Some(votes) = hit.votes {
+            json["votes"] = votes.into();
+        }
+        json
     });
     json!({
         "query": photo,
@@ -182,7 +233,15 @@ fn print_answer(photo: &Path, answer: &Answer) -> Result<()> {
         } else {
             format!("  ({})", hit.group)
         };
-        print_line(format_args!("  {:.3}  {}{group}", hit.score, hit.key))?;
+        let votes = match hit.votes {
+            None => String::new(),
+            Some(1) => ", 1 vote".to_owned(),
+            Some(votes) => format!(", {votes} votes"),
+        };
+        print_line(format_args!(
+            "  {:.3}  {}{group}{votes}",
+            hit.score, hit.key
+        ))?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! returns is looked at.
 
 mod demo;
+mod filters;
 mod refusals;
 
 use std::ffi::OsStr;

@@ -87,7 +87,14 @@ pub(in crate::index) fn encode(cpu: Cpu, rows: &Rows<'_>, dim: usize, items: u32
         };
         let codes: Vec<Code> = members
             .iter()
-            .map(|&row| Code::new(rows.row(row as usize), rows.unit(row as usize), &centroid, dim))
+            .map(|&row| {
+                Code::new(
+                    rows.row(row as usize),
+                    rows.unit(row as usize),
+                    &centroid,
+                    dim,
+                )
+            })
             .collect();
         let largest = |of: fn(&Code) -> f64| codes.iter().map(of).fold(0.0, f64::max);
         let entry = Entry {

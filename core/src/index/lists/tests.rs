@@ -249,7 +249,7 @@ fn rows_alone_and_rows_all_equal_can_be_listed() {
         );
         let first = made.values[..64].to_vec();
         made.values = first.repeat(count);
-        made.units = vec![made.units[0]; count]; count];
+        made.units = vec![made.units[0]; count];
         let found = search(
             &made.encode(),
             &made,
