@@ -28,6 +28,9 @@ pub struct IndexQuery<'a> {
     /// Acts as if the items of these groups were not in the index. Leaving the right answer out makes
     /// an out-of-catalogue query, which calibration needs.
     pub excluding_groups: &'a [&'a str],
+    /// Acts as if photos with just this vector were not in the index: a photo of the index can then
+    /// ask for the others of its group.
+    pub excluding_photo: Option<&'a [f32]>,
 }
 
 impl<'a> IndexQuery<'a> {
@@ -38,6 +41,7 @@ impl<'a> IndexQuery<'a> {
             vector,
             k,
             excluding_groups: &[],
+            excluding_photo: None,
         }
     }
 }
@@ -135,6 +139,14 @@ impl Index {
         if query.k == 0 {
             return Ok(Ranking::default());
         }
+        let left_out = query
+            .excluding_photo
+            .map(|photo| quantise(photo, self.dim()))
+            .transpose()
+            .map_err(|fault| IndexError::BadVector {
+                of: "the photo to leave out".to_owned(),
+                fault,
+            })?;
 
         let mut candidates = Vec::new();
         let mut best_groups = Vec::with_capacity(self.segments().len());
@@ -144,6 +156,10 @@ impl Index {
             for name in query.excluding_groups {
                 excluded.extend(segment.find_group(name)?);
             }
+            let excluded = Excluded {
+                groups: &excluded,
+                row: left_out.as_ref().map(|photo| photo.row.as_slice()),
+            };
             let (top, groups) = scan(segment, &vector, query.k, &excluded, dot::dot_rows(cpu))?;
             for scored in top {
                 candidates.push(Candidate {
@@ -216,13 +232,19 @@ impl Candidate<'_> {
     }
 }
 
+/// What a scan passes over.
+struct Excluded<'a> {
+    groups: &'a [u32],
+    row: Option<&'a [i8]>,
+}
+
 /// Scores all rows of a segment. Rows of an item are neighbours, so the best photo of an item is
 /// known when the next item begins.
 fn scan(
     segment: &Segment,
     query: &Quantised,
     k: usize,
-    excluded: &[u32],
+    excluded: &Excluded<'_>,
     dot_rows: dot::DotRows,
 ) -> Result<(Vec<Scored>, BestGroups), IndexError> {
     let mut top = Top::new(k, segment.items() as usize);
@@ -230,7 +252,7 @@ fn scan(
     let group_of = segment.groups_of_items();
     let mut keep = |best: Scored| {
         let group = group_of(best.item)?;
-        if !excluded.contains(&group) {
+        if !excluded.groups.contains(&group) {
             top.push(best);
             groups.push(group, best.score);
         }
@@ -244,7 +266,14 @@ fn scan(
     for vectors in segment.vectors().chunks(BLOCK * segment.stride()) {
         let dots = &mut dots[..vectors.len() / segment.stride()];
         dot_rows(&query.row, vectors, dots);
-        for (&dot, (norm, item)) in dots.iter().zip(norms_and_items.by_ref()) {
+        let vectors = vectors.chunks_exact(segment.stride());
+        for ((&dot, vector), (norm, item)) in dots.iter().zip(vectors).zip(norms_and_items.by_ref())
+        {
+            row += 1;
+            if excluded.row == Some(vector) {
+                continue;
+            }
+            let row = row - 1;
             let score = cosine(dot, query.inverse_norm, norm);
             match &mut best {
                 Some(best) if best.item == item => {
@@ -258,7 +287,6 @@ fn scan(
                     }
                 }
             }
-            row += 1;
         }
     }
     if let Some(done) = best {
