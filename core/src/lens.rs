@@ -10,7 +10,7 @@ use crate::embedder::{EmbedError, Embedder};
 use crate::image::Photo;
 use crate::image::{Frame, ImageError, Orientation, Pixels, Region};
 use crate::index::{Hit, Index, IndexError, IndexQuery, Ranking};
-use crate::verdict::Verdict;
+use crate::verdict::{Calibration, Precision, Verdict};
 
 /// An index and the network that made it, ready to be asked.
 ///
@@ -41,6 +41,8 @@ pub struct Query {
     /// Ask four times, turned by quarter turns, and keep the best score of each item: for things
     /// that lie on a table. Costs four runs of the network.
     pub rotations: bool,
+    /// Share of matches that must be right; the more, the fewer matches there are.
+    pub match_precision: Precision,
 }
 
 impl Default for Query {
@@ -49,6 +51,7 @@ impl Default for Query {
             k: 10,
             region: None,
             rotations: false,
+            match_precision: Precision::default(),
         }
     }
 }
@@ -235,9 +238,10 @@ impl Lens {
             times.search += searched.elapsed();
         }
         let mut ranking = best.expect("at least one turn");
-        let calibration = self.index.calibration().cloned().unwrap_or_default();
+        let prior = Calibration::default();
+        let calibration = self.index.calibration().unwrap_or(&prior);
         let (verdict, confidence) = match ranking.score_and_margin() {
-            Some((score, margin)) => calibration.decide(score, margin),
+            Some((score, margin)) => calibration.decide(score, margin, query.match_precision),
             None => (Verdict::NoMatch, 0.0),
         };
         ranking.hits.truncate(query.k);

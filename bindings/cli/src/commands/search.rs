@@ -9,7 +9,7 @@ use pocketlens::bundle::Bundle;
 use pocketlens::image::{Limits, Region, read_photo};
 use pocketlens::index::Hit;
 use pocketlens::lens::{Answer, Lens, LensError, Query};
-use pocketlens::verdict::Verdict;
+use pocketlens::verdict::{Precision, Verdict};
 use serde_json::{Value, json};
 
 use super::{milliseconds, print_json, print_line};
@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// Ask in all four quarter turns and keep the best
     #[arg(long)]
     rotations: bool,
+    /// Share of matches that must be right, 0.5 to 0.999; 0.95 when absent
+    #[arg(long)]
+    precision: Option<Precision>,
     /// A bundle from elsewhere; refused when it is not the one that made the index
     #[arg(long)]
     bundle: Option<PathBuf>,
@@ -56,6 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         k: arguments.k,
         region: arguments.roi,
         rotations: arguments.rotations,
+        match_precision: arguments.precision.unwrap_or_default(),
     };
     let pictures = arguments
         .pictures
