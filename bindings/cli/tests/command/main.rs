@@ -2,6 +2,7 @@
 //! returns is looked at.
 
 mod demo;
+mod open_set;
 mod refusals;
 
 use std::ffi::OsStr;
