@@ -1,7 +1,9 @@
 //! Catalogue to index: photos are decoded and described on every core, written in order, and the
-//! verdict is calibrated on simulated captures of the catalogue itself.
+//! verdict is calibrated on the catalogue itself ([`calibration`]).
 //!
 //! A photo that cannot be read is reported by name and the rest is indexed.
+
+mod calibration;
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +13,9 @@ use serde_json::Value;
 use crate::backbone::{BackboneError, RunOptions};
 use crate::descriptor::Descriptor;
 use crate::embedder::{EmbedError, Embedder};
-use crate::image::{self, ImageError, Limits, Photo};
-use crate::index::{Index, IndexError, IndexQuery, IndexWriter, ItemPhoto, Schema};
-use crate::simulate::{CaptureSimulator, Settings};
-use crate::verdict::{Calibration, Observation, VerdictError};
+use crate::image::{ImageError, Limits, Photo};
+use crate::index::{IndexError, IndexWriter, ItemPhoto, Schema};
+use crate::verdict::{Calibration, VerdictError};
 
 /// Photos in flight at a time; bounds memory, since a decoded photo takes up to 150 MB.
 const BATCH: usize = 64;
@@ -37,8 +38,8 @@ pub struct Entry {
 pub struct BuildOptions {
     /// What a photo may cost.
     pub limits: Limits,
-    /// Simulated captures that the verdict is calibrated on, half in the catalogue and half not; 0
-    /// leaves the verdict at its prior.
+    /// Queries that the verdict is calibrated on, half of them for what is in the catalogue and half
+    /// for what is not; 0 leaves the verdict at its prior.
     pub calibration_queries: usize,
     /// Seed of the capture simulator.
     pub seed: u64,
@@ -50,7 +51,7 @@ impl Default for BuildOptions {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            calibration_queries: 240,
+            calibration_queries: 480,
             seed: 1,
             columns: Schema::default(),
         }
@@ -163,7 +164,7 @@ pub fn build_index(
     }
     let mut calibrated = None;
     writer.finish_with(|index| -> Result<Option<Calibration>, BuildError> {
-        let fitted = Calibration::fit(&observe(index, embedder, &indexed, options)?);
+        let fitted = Calibration::fit(&calibration::observe(index, embedder, &indexed, options)?);
         let calibration = fitted.as_ref().ok().cloned();
         calibrated = Some(fitted);
         Ok(calibration)
@@ -178,66 +179,6 @@ pub fn build_index(
 
 fn group_of(entry: &Entry) -> &str {
     entry.group.as_deref().unwrap_or(&entry.key)
-}
-
-/// Simulated captures of catalogue photos, each asked twice: of the whole index (right when its own
-/// group comes first) and of the index without its group (then every answer is wrong).
-fn observe(
-    index: &Index,
-    embedder: &Embedder,
-    entries: &[&Entry],
-    options: &BuildOptions,
-) -> Result<Vec<Observation>, BuildError> {
-    let simulator = CaptureSimulator::new(Settings::aimed());
-    let captures = options.calibration_queries / 2;
-    let observed: Vec<Result<Vec<Observation>, BuildError>> = (0..captures)
-        .into_par_iter()
-        .map(|capture| {
-            // Spread evenly over the catalogue; a generator a capture, so that the order in which
-            // threads finish does not matter.
-            let entry = entries[capture * entries.len() / captures];
-            let mut rng = fastrand::Rng::with_seed(options.seed.wrapping_add(capture as u64));
-            let group = group_of(entry);
-            let backdrop = entries[rng.usize(..entries.len())];
-            // What lies around a product seldom is in the catalogue too: the backdrop's group is left
-            // out of both searches, and a product is never its own backdrop.
-            let backdrop = Some(backdrop).filter(|backdrop| group_of(backdrop) != group);
-            let read = |path: &Path| image::read_photo(path, &options.limits);
-            let Ok(photo) = read(&entry.image) else {
-                return Ok(Vec::new());
-            };
-            let surroundings = backdrop.and_then(|backdrop| read(&backdrop.image).ok());
-            let view = simulator.view(&photo, surroundings.as_ref(), &mut rng);
-            let descriptor = embedder.embed(&view, None)?.descriptor;
-            let without = |groups: &[&str]| {
-                index.search(&IndexQuery {
-                    excluding_groups: groups,
-                    ..IndexQuery::new(descriptor.fingerprint, &descriptor.values, 1)
-                })
-            };
-            let around = backdrop.map(group_of);
-            let inside = without(around.as_slice())?;
-            let outside = without(&[group, around.unwrap_or(group)])?;
-            let observations = [(inside, true), (outside, false)].into_iter();
-            Ok(observations
-                .filter_map(|(ranking, known)| {
-                    let best = ranking.hits.first()?;
-                    let correct = known && best.group == group;
-                    let (score, margin) = ranking.score_and_margin()?;
-                    Some(Observation {
-                        score,
-                        margin,
-                        correct,
-                    })
-                })
-                .collect())
-        })
-        .collect();
-    let mut observations = Vec::new();
-    for result in observed {
-        observations.extend(result?);
-    }
-    Ok(observations)
 }
 
 impl From<ImageError> for BuildError {

@@ -11,7 +11,9 @@ use crate::image::Photo;
 use crate::image::{Frame, ImageError, Orientation, Pixels, Region};
 use crate::index::filter::Filter;
 use crate::index::{GroupBy, Hit, Index, IndexError, IndexQuery, Ranking};
+use crate::index::{Hit, Index, IndexError, IndexQuery, Ranking};
 use crate::verdict::Verdict;
+use crate::verdict::{Calibration, Precision, Verdict};
 
 /// An index and the network that made it, ready to be asked.
 ///
@@ -46,6 +48,8 @@ pub struct Query {
     pub filter: Option<Filter>,
     /// One hit a group instead of one an item.
     pub group_by: Option<GroupBy>,
+    /// Share of matches that must be right; the more, the fewer matches there are.
+    pub match_precision: Precision,
 }
 
 impl Default for Query {
@@ -56,6 +60,7 @@ impl Default for Query {
             rotations: false,
             filter: None,
             group_by: None,
+            match_precision: Precision::default(),
         }
     }
 }
@@ -249,9 +254,10 @@ impl Lens {
             times.search += searched.elapsed();
         }
         let mut ranking = best.expect("at least one turn");
-        let calibration = self.index.calibration().cloned().unwrap_or_default();
+        let prior = Calibration::default();
+        let calibration = self.index.calibration().unwrap_or(&prior);
         let (verdict, confidence) = match ranking.score_and_margin() {
-            Some((score, margin)) => calibration.decide(score, margin),
+            Some((score, margin)) => calibration.decide(score, margin, query.match_precision),
             None => (Verdict::NoMatch, 0.0),
         };
         ranking.hits.truncate(query.k);

@@ -1,11 +1,17 @@
 //! Is the best hit really the thing in the photo? A logistic model turns the best score and its
-//! margin over the best other group into a confidence, and two thresholds turn that into a verdict.
+//! margin over the best other group into a confidence; a curve says which confidence keeps which
+//! precision, and so what a match is.
 //!
-//! Raw cosines do not transfer from one catalogue to the next, so the model is fitted to each index
-//! when it is built. Fitting follows Platt (*Probabilistic outputs for support vector machines*,
-//! 1999): logistic regression on smoothed targets, which stays finite on separable data.
+//! Raw cosines do not transfer from one catalogue to the next, so both are fitted to each index when
+//! it is built. Fitting follows Platt (*Probabilistic outputs for support vector machines*, 1999):
+//! logistic regression on smoothed targets, which stays finite on separable data.
 
+mod curve;
 mod logistic;
+mod precision;
+
+pub use curve::Step;
+pub use precision::Precision;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,10 +40,10 @@ pub struct Calibration {
     pub score_weight: f64,
     /// Log-odds a unit of margin, never negative.
     pub margin_weight: f64,
-    /// Least confidence of a match.
-    pub match_at: f32,
     /// Least confidence of being unsure.
     pub no_match_below: f32,
+    /// What precision each confidence keeps; both numbers ascend. Empty for the default.
+    pub curve: Vec<Step>,
     /// Observations that it was fitted to; 0 for the default.
     pub samples: u32,
 }
@@ -75,15 +81,22 @@ pub enum VerdictError {
         /// Position in the list.
         at: usize,
     },
+    /// A precision that nobody can ask for.
+    #[error("a precision is a share of matches from 0.5 to 0.999, found {found}; 0.95 is usual")]
+    Precision {
+        /// What was asked for.
+        found: String,
+    },
 }
 
 impl Calibration {
     /// The version that this library writes and reads.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
     /// Least number of observations of each class.
     pub const MIN_OBSERVATIONS: usize = 20;
-    /// Share of matches that are right, which the threshold of a match is chosen to keep.
-    pub const PRECISION: f64 = 0.95;
+    /// Least confidence of a match, whatever precision is asked for: an answer that is rather wrong
+    /// than right is none.
+    const MATCH_FLOOR: f32 = 0.5;
 
     /// Fits the model to queries of known answer: some whose first hit was right, some whose first
     /// hit was wrong or whose answer was left out of the catalogue. The order does not matter.
@@ -123,28 +136,19 @@ impl Calibration {
             samples: u32::try_from(observations.len()).unwrap_or(u32::MAX),
             ..Self::default()
         };
-        calibration.match_at = calibration.least_precise_confidence(observations);
+        let told = observations.iter().map(|o| {
+            let confidence = calibration.confidence(o.score, o.margin);
+            (confidence, o.correct)
+        });
+        calibration.curve = curve::curve(told.collect());
         Ok(calibration)
     }
 
-    /// The least confidence above which the observations were right as often as
-    /// [`Calibration::PRECISION`] asks, one more wrong one assumed (Laplace); the default's where
-    /// too few are. Never a confidence at which an answer is rather wrong than right.
-    fn least_precise_confidence(&self, observations: &[Observation]) -> f32 {
-        let mut told: Vec<(f32, bool)> = observations
-            .iter()
-            .map(|o| (self.confidence(o.score, o.margin), o.correct))
-            .collect();
-        // Wrong ones first among equals: a threshold cannot part them.
-        told.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let (mut least, mut right) = (self.match_at, 0.0);
-        for (above, (confidence, correct)) in told.into_iter().enumerate() {
-            right += f64::from(u8::from(correct));
-            if right / (above as f64 + 2.0) >= Self::PRECISION {
-                least = least.min(confidence);
-            }
-        }
-        least.max(self.no_match_below)
+    /// The least confidence of a match of which that share is right: where the observations show it,
+    /// from the curve. Beyond what they can show the confidence must itself be as large as the
+    /// precision. At least 0.5.
+    pub fn match_at(&self, precision: Precision) -> f32 {
+        curve::confidence_for(&self.curve, precision).max(Self::MATCH_FLOOR)
     }
 
     /// The probability that the first hit is right, 0 to 1. The same bits on every platform.
@@ -159,10 +163,10 @@ impl Calibration {
         }
     }
 
-    /// The verdict and the confidence behind it.
-    pub fn decide(&self, score: f32, margin: f32) -> (Verdict, f32) {
+    /// The verdict and the confidence behind it; a match keeps the precision.
+    pub fn decide(&self, score: f32, margin: f32, precision: Precision) -> (Verdict, f32) {
         let confidence = self.confidence(score, margin);
-        let verdict = if confidence >= self.match_at {
+        let verdict = if confidence >= self.match_at(precision) {
             Verdict::Match
         } else if confidence < self.no_match_below {
             Verdict::NoMatch
@@ -174,7 +178,7 @@ impl Calibration {
 }
 
 /// A prior for an index with too few items to fit one, set by hand: even odds at a score of 0.5 with
-/// a margin of 0.1; a match from a score of 0.8 with that margin; no match below a score of 0.75
+/// a margin of 0.1; a match from a score of 0.87 with that margin; no match below a score of 0.61
 /// without any margin. Not calibrated: its confidence is an order, not a frequency.
 impl Default for Calibration {
     fn default() -> Self {
@@ -183,8 +187,9 @@ impl Default for Calibration {
             intercept: -6.0,
             score_weight: 8.0,
             margin_weight: 20.0,
-            match_at: 0.9,
-            no_match_below: 0.5,
+            // Three of four such answers are wrong.
+            no_match_below: 0.25,
+            curve: Vec::new(),
             samples: 0,
         }
     }
@@ -259,8 +264,13 @@ mod tests {
                 .all(|number| number.is_finite() && number.abs() < 1e3),
             "{fitted:?}"
         );
-        assert_eq!(fitted.decide(0.85, 0.3).0, Verdict::Match);
-        assert_eq!(fitted.decide(0.3, 0.02).0, Verdict::NoMatch);
+        assert_eq!(
+        // Twenty right ones cannot show 95 %.
+        let precision = Precision::new(0.85).unwrap();
+            fitted.decide(0.85, 0.3, precision).0,
+            Verdict::Match
+        );
+        assert_eq!(fitted.decide(0.3, 0.02, precision).0, Verdict::NoMatch);
     }
 
     #[test]
@@ -293,17 +303,24 @@ mod tests {
         // A model that is unsure of everything: the share of right ones decides, not its number.
         all.iter_mut().for_each(|o| o.margin = 0.0);
         let fitted = Calibration::fit(&all).unwrap();
-        let matched = all
-            .iter()
-            .filter(|o| fitted.decide(o.score, o.margin).0 == Verdict::Match);
-        let right: Vec<bool> = matched.map(|o| o.correct).collect();
-        let share = right.iter().filter(|&&right| right).count() as f64 / right.len() as f64;
-        assert!(
-            right.len() > 100 && share >= Calibration::PRECISION,
-            "{share} of {}",
-            right.len()
-        );
-        assert!(fitted.match_at >= fitted.no_match_below && fitted.match_at <= 0.9);
+        let mut fewer = usize::MAX;
+        for asked in [0.7, 0.8, 0.9, 0.95] {
+            let precision = Precision::new(asked).unwrap();
+            let matched = all
+                .iter()
+                .filter(|o| fitted.decide(o.score, o.margin, precision).0 == Verdict::Match);
+            let right: Vec<bool> = matched.map(|o| o.correct).collect();
+            let share = right.iter().filter(|&&right| right).count() as f32 / right.len() as f32;
+            assert!(
+                right.len() > 100 && right.len() < fewer && share >= asked,
+                "{share} of {} for {asked}",
+                right.len()
+            );
+            // Not kept by telling almost nobody.
+            let aimed_at = 1.0 - (1.0 - asked) / 1.5;
+            assert!(share < aimed_at + 0.03, "{share} for {asked}");
+            fewer = right.len();
+        }
     }
 
     #[test]
@@ -331,15 +348,16 @@ mod tests {
             ..Calibration::default()
         };
         for (confidence, expected) in [
-            (0.91, Verdict::Match),
-            (0.89, Verdict::Unsure),
-            (0.51, Verdict::Unsure),
-            (0.49, Verdict::NoMatch),
+            (0.96, Verdict::Match),
+            (0.94, Verdict::Unsure),
+            (0.26, Verdict::Unsure),
+            (0.24, Verdict::NoMatch),
         ] {
-            assert_eq!(at(confidence).decide(0.0, 0.0).0, expected, "{confidence}");
+            let (verdict, _) = at(confidence).decide(0.0, 0.0, Precision::default());
+            assert_eq!(verdict, expected, "{confidence}");
         }
         assert_eq!(
-            Calibration::default().decide(f32::NAN, 0.0),
+            Calibration::default().decide(f32::NAN, 0.0, Precision::default()),
             (Verdict::NoMatch, 0.0)
         );
     }
@@ -348,8 +366,10 @@ mod tests {
     fn default_is_what_its_documentation_says() {
         let prior = Calibration::default();
         assert!((prior.confidence(0.5, 0.1) - 0.5).abs() < 1e-6);
-        assert_eq!(prior.decide(0.8, 0.1).0, Verdict::Match);
-        assert_eq!(prior.decide(0.74, 0.0).0, Verdict::NoMatch);
+        let precision = Precision::default();
+        assert_eq!(prior.decide(0.87, 0.1, precision).0, Verdict::Match);
+        assert_eq!(prior.decide(0.86, 0.1, precision).0, Verdict::Unsure);
+        assert_eq!(prior.decide(0.6, 0.0, precision).0, Verdict::NoMatch);
     }
 
     #[test]

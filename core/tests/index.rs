@@ -9,7 +9,7 @@ use pocketlens::fingerprint::Fingerprint;
 use pocketlens::index::{
     Index, IndexError, IndexQuery, IndexWriter, ItemFault, ItemPhoto, Ranking, VectorFault,
 };
-use pocketlens::verdict::Calibration;
+use pocketlens::verdict::{Calibration, Step};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -132,6 +132,34 @@ fn an_excluded_group_is_as_good_as_absent() {
         index.search(&unknown).unwrap(),
         index.search(&query).unwrap()
     );
+}
+
+#[test]
+fn an_excluded_photo_is_as_good_as_absent() {
+    let (_dir, index) = built(&shop(), 3, u32::MAX);
+    for left_out in shop() {
+        let without: Vec<_> = shop()
+            .into_iter()
+            .filter(|photo| photo.vector != left_out.vector)
+            .collect();
+        let (_dir, smaller) = built(&without, 3, u32::MAX);
+        let query = IndexQuery::new(model(), &[2.0, 0.2, 0.1], 9);
+        let excluding = IndexQuery {
+            excluding_photo: Some(&left_out.vector),
+            ..query
+        };
+        let mut found = index.search(&excluding).unwrap();
+        let expected = smaller.search(&query).unwrap();
+        let rows = found.hits.iter_mut().zip(&expected.hits);
+        rows.for_each(|(hit, other)| hit.row = other.row);
+        assert_eq!(found, expected, "without {:?}", left_out.vector);
+    }
+    let query = IndexQuery {
+        excluding_photo: Some(&[1.0]),
+        ..IndexQuery::new(model(), &[2.0, 0.2, 0.1], 9)
+    };
+    let refused = index.search(&query).unwrap_err().to_string();
+    assert!(refused.contains("the photo to leave out"), "{refused}");
 }
 
 #[test]
@@ -342,6 +370,10 @@ fn a_calibration_comes_back_bit_for_bit() {
     let path = dir.path().join("shop.plx");
     let fitted = Calibration {
         intercept: -1.0 / 3.0,
+        curve: vec![Step {
+            confidence: 1.0 / 3.0,
+            precision: 0.7,
+        }],
         samples: 77,
         ..Calibration::default()
     };

@@ -1,6 +1,6 @@
 //! `gt.tsv`: which photos are queries, which are the database, and which show the same thing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// A photo's part in an evaluation.
@@ -129,6 +129,13 @@ impl GroundTruth {
         }
         groups
     }
+
+    /// The groups that an open set leaves out of the database: every other one of all groups with
+    /// database photos, sorted by name; the first stays.
+    pub fn left_out(&self) -> HashSet<&str> {
+        let sorted: BTreeSet<&str> = self.of(Role::Database).map(|row| &*row.group).collect();
+        sorted.into_iter().skip(1).step_by(2).collect()
+    }
 }
 
 fn row(line: &str) -> Result<Row, String> {
@@ -174,6 +181,15 @@ mod tests {
         let truth = truth.unwrap();
         assert_eq!(truth.of(Role::Junk).count(), 1);
         assert_eq!(truth.groups()["g"], HashSet::from(["a.jpg"]));
+    }
+
+    #[test]
+    fn an_open_set_leaves_out_every_other_group() {
+        let lines = ["c", "a", "d", "b", "e", "b"].iter().enumerate();
+        let lines = lines.map(|(at, group)| format!("{at}.jpg\t{group}\tdatabase\n"));
+        // A group that is only asked for is none of the database's.
+        let truth = read(&(lines.collect::<String>() + "q.jpg\taa\tquery\n")).unwrap();
+        assert_eq!(truth.left_out(), HashSet::from(["b", "d"]));
     }
 
     #[test]

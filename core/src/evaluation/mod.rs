@@ -1,8 +1,11 @@
-//! Retrieval quality: mean average precision and recall at k on a ground truth.
+//! Retrieval quality on a ground truth: mean average precision and recall at k, and honesty about
+//! what is not in the database.
 
 mod ground_truth;
+mod open_set;
 
 pub use ground_truth::{GroundTruth, GroundTruthError, Role, Row};
+pub use open_set::{OpenSetScores, Told, open_set};
 
 use std::collections::HashSet;
 

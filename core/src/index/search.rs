@@ -20,6 +20,8 @@ use crate::kernel::{Cpu, dot};
 /// Rows whose dot products are computed in one call of the kernel.
 const BLOCK: usize = 256;
 
+/// Least score of a photo with itself where rows are residual codes.
+const SAME_PHOTO: f32 = 0.996;
 /// Items among which the best of another group is looked for first.
 const RIVALS: usize = 10;
 
@@ -39,6 +41,9 @@ pub struct IndexQuery<'a> {
     pub filter: Option<&'a PreparedFilter>,
     /// One hit a group, its best item, with [`Hit::votes`]; each item is a hit when absent.
     pub group_by: Option<&'a GroupBy>,
+    /// Acts as if photos with just this vector were not in the index: a photo of the index can then
+    /// ask for the others of its group.
+    pub excluding_photo: Option<&'a [f32]>,
 }
 
 impl<'a> IndexQuery<'a> {
@@ -51,6 +56,7 @@ impl<'a> IndexQuery<'a> {
             excluding_groups: &[],
             filter: None,
             group_by: None,
+            excluding_photo: None,
         }
     }
 }
@@ -249,6 +255,14 @@ impl Index {
         if query.k == 0 {
             return Ok(Ranking::default());
         }
+        let left_out = query
+            .excluding_photo
+            .map(|photo| Ok((photo, quantise(photo, self.dim())?)))
+            .transpose()
+            .map_err(|fault| IndexError::BadVector {
+                of: "the photo to leave out".to_owned(),
+                fault,
+            })?;
 
         let mut candidates = Vec::new();
         let mut best_groups = Vec::with_capacity(self.segments().len());
@@ -265,6 +279,7 @@ impl Index {
             let asked = Asked {
                 filter: filters.map(|filters| &filters[number]),
                 excluded: &excluded,
+                photo: left_out.as_ref(),
             };
             let (top, groups) = match segment.lists() {
                 Some(lists) => {
@@ -351,6 +366,8 @@ struct Asked<'a> {
     filter: Option<&'a ItemSet>,
     /// Groups that are not.
     excluded: &'a [u32],
+    /// A photo that is not: its vector, and the same quantised.
+    photo: Option<&'a (&'a [f32], Quantised)>,
 }
 
 impl Asked<'_> {
@@ -360,7 +377,7 @@ impl Asked<'_> {
 
     /// The rows of a segment with lists that are asked for, when not all are.
     fn rows(&self, segment: &Segment, lists: &Lists<'_>) -> Result<Option<RowMask>, IndexError> {
-        if self.filter.is_none() && self.excluded.is_empty() {
+        if self.filter.is_none() && self.excluded.is_empty() && self.photo.is_none() {
             return Ok(None);
         }
         let group_of = segment.groups_of_items();
@@ -368,8 +385,18 @@ impl Asked<'_> {
             let is_excluded = || group_of(item).is_ok_and(|group| self.excluded.contains(&group));
             self.item(item) && (self.excluded.is_empty() || !is_excluded())
         };
-        let mask = RowMask::new(lists, is_asked);
-        mask.map(Some).map_err(|damage| segment.damaged(damage))
+        let damaged = |damage| segment.damaged(damage);
+        let mut mask = RowMask::new(lists, is_asked).map_err(damaged)?;
+        if let Some((vector, quantised)) = self.photo {
+            let (cpu, photo) = (Cpu::native(), ListQuery::new(vector, quantised));
+            let same = lists::nearest(cpu, lists, &photo, 1, false, Some(&mask), Effort::Lists);
+            if let Some(same) = same.map_err(damaged)?.first()
+                && same.score >= SAME_PHOTO
+            {
+                mask.leave_out(lists, same.row);
+            }
+        }
+        Ok(Some(mask))
     }
 }
 
@@ -421,6 +448,7 @@ fn scan(
     query: &Quantised,
     k: usize,
     asked: &Asked<'_>,
+    asked: &Asked<'_>,
     dot_rows: dot::DotRows,
 ) -> Result<(Vec<Scored>, BestGroups), IndexError> {
     let mut top = Top::new(k, segment.items() as usize);
@@ -442,7 +470,14 @@ fn scan(
     for vectors in segment.vectors().chunks(BLOCK * segment.stride()) {
         let dots = &mut dots[..vectors.len() / segment.stride()];
         dot_rows(&query.row, vectors, dots);
-        for (&dot, (norm, item)) in dots.iter().zip(norms_and_items.by_ref()) {
+        let vectors = vectors.chunks_exact(segment.stride());
+        for ((&dot, vector), (norm, item)) in dots.iter().zip(vectors).zip(norms_and_items.by_ref())
+        {
+            row += 1;
+            if asked.photo.is_some_and(|(_, photo)| photo.row == vector) {
+                continue;
+            }
+            let row = row - 1;
             let score = cosine(dot, query.inverse_norm, norm);
             match &mut best {
                 Some(best) if best.item == item => {
@@ -456,7 +491,6 @@ fn scan(
                     }
                 }
             }
-            row += 1;
         }
     }
     if let Some(done) = best {

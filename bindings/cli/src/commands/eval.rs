@@ -1,5 +1,7 @@
 //! `pocketlens eval`: mean average precision and recall on a folder with a ground truth, through
-//! the whole pipeline and a real index.
+//! the whole pipeline and a real index; `--open-set` (`open_set`) asks for what is not there too.
+
+mod open_set;
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -9,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use pocketlens::build::{BuildOptions, Entry, embed_file};
+use pocketlens::build::{BuildOptions, BuildReport, Entry, embed_file};
 use pocketlens::embedder::Embedder;
 use pocketlens::evaluation::{GroundTruth, Role, Row, Scores, mean, score};
 use pocketlens::image::Limits;
 use pocketlens::index::{Index, IndexQuery};
+use pocketlens::verdict::Precision;
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -34,8 +37,14 @@ pub(crate) struct Arguments {
     #[arg(long, requires = "recipe")]
     photos: Vec<PathBuf>,
     /// Write each query's ranking of the whole database: query, then photos, best first
-    #[arg(long)]
+    #[arg(long, conflicts_with = "open_set")]
     rankings: Option<PathBuf>,
+    /// Leave every other group out of the database, ask for all, and judge the verdicts
+    #[arg(long)]
+    open_set: bool,
+    /// Share of matches that must be right, 0.5 to 0.999; 0.95 when absent
+    #[arg(long, requires = "open_set")]
+    precision: Option<Precision>,
     /// Threads; all cores when absent
     #[arg(long)]
     jobs: Option<usize>,
@@ -74,12 +83,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     };
     let embedder = Embedder::new(bundle)?;
-    let index = build(
-        &truth,
-        &embedder,
-        &scratch.0.join("eval.plx"),
-        arguments.jobs,
-    )?;
+    let out = scratch.0.join("eval.plx");
+    if arguments.open_set {
+        return open_set::run(arguments, &truth, &embedder, &out);
+    }
+    let index = build(&truth, &embedder, &out, arguments.jobs)?;
     let asked = ask(&truth, &embedder, &index, arguments.jobs)?;
     if let Some(path) = &arguments.rankings {
         write_rankings(path, &asked).with_context(|| path.display().to_string())?;
@@ -106,14 +114,26 @@ fn build(
         calibration_queries: 0,
         ..BuildOptions::default()
     };
-    let report = index::build_with_bar(out, embedder, &entries, &options, jobs)?;
+    build_whole(out, embedder, &entries, &options, jobs)?;
+    Ok(Index::open(out)?)
+}
+
+/// Builds an index of all photos or none.
+fn build_whole(
+    out: &Path,
+    embedder: &Embedder,
+    entries: &[Entry],
+    options: &BuildOptions,
+    jobs: Option<usize>,
+) -> Result<BuildReport> {
+    let report = index::build_with_bar(out, embedder, entries, options, jobs)?;
     if let Some((_, reason)) = report.failed.first() {
         bail!(
             "{} database photos cannot be read, the first: {reason}",
             report.failed.len()
         );
     }
-    Ok(Index::open(out)?)
+    Ok(report)
 }
 
 /// A query's ranking of the whole database, and what the whole query took.
@@ -186,12 +206,7 @@ fn report(
         .collect();
     let mean = mean(&scores);
     let info = index.info();
-    let mut times: Vec<f64> = asked
-        .iter()
-        .map(|one| one.time.as_secs_f64() * 1e3)
-        .collect();
-    times.sort_by(f64::total_cmp);
-    let median = times[times.len() / 2];
+    let median = median_ms(asked.iter().map(|one| one.time));
     let database = truth.of(Role::Database).count();
     if arguments.json {
         print_json(&json!({
@@ -223,4 +238,11 @@ fn report(
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The median of at least one time, in milliseconds.
+fn median_ms(times: impl Iterator<Item = Duration>) -> f64 {
+    let mut times: Vec<f64> = times.map(|time| time.as_secs_f64() * 1e3).collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
 }

@@ -10,7 +10,7 @@ use pocketlens::image::{Limits, Region, read_photo};
 use pocketlens::index::filter::{Condition, Filter};
 use pocketlens::index::{GroupBy, Hit};
 use pocketlens::lens::{Answer, Lens, LensError, Query};
-use pocketlens::verdict::Verdict;
+use pocketlens::verdict::{Precision, Verdict};
 use serde_json::{Value, json};
 
 use super::{milliseconds, print_json, print_line};
@@ -43,6 +43,9 @@ pub(crate) struct Arguments {
     /// has the score of its best item; its votes are how many of the 32 best items are of it
     #[arg(long, value_name = "group|FIELD")]
     group_by: Option<GroupBy>,
+    /// Share of matches that must be right, 0.5 to 0.999; 0.95 when absent
+    #[arg(long)]
+    precision: Option<Precision>,
     /// A bundle from elsewhere; refused when it is not the one that made the index
     #[arg(long)]
     bundle: Option<PathBuf>,
@@ -68,6 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         rotations: arguments.rotations,
         filter: arguments.filter.as_deref().map(read_filter).transpose()?,
         group_by: arguments.group_by.clone(),
+        match_precision: arguments.precision.unwrap_or_default(),
     };
     if let Some(filter) = &query.filter {
         check_filter(&lens, filter)?;

@@ -3,6 +3,7 @@
 
 mod demo;
 mod filters;
+mod open_set;
 mod refusals;
 
 use std::ffi::OsStr;

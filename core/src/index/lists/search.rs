@@ -77,6 +77,20 @@ impl RowMask {
         self.count
     }
 
+    /// Asks for a row no more.
+    pub(in crate::index) fn leave_out(&mut self, lists: &Lists<'_>, row: u32) {
+        let of_row = |list: &usize| {
+            let entry = lists.entry(*list);
+            row.checked_sub(entry.first).filter(|at| *at < entry.count)
+        };
+        if let Some((list, at)) = (0..lists.len()).find_map(|list| Some((list, of_row(&list)?))) {
+            let block = &mut self.blocks[self.starts[list] as usize + at as usize / BLOCK];
+            let bit = 1 << (at as usize % BLOCK);
+            self.count -= usize::from(*block & bit != 0);
+            *block &= !bit;
+        }
+    }
+
     fn of_list(&self, list: usize) -> &[u16] {
         &self.blocks[self.starts[list] as usize..]
     }
