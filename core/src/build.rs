@@ -1,5 +1,5 @@
 //! Catalogue to index: photos are decoded and described on every core, written in order, and the
-//! verdict is calibrated on the catalogue itself ([`calibration`]).
+//! verdict is calibrated on the catalogue itself (`build/calibration.rs`).
 //!
 //! A photo that cannot be read is reported by name and the rest is indexed.
 

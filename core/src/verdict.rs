@@ -318,7 +318,7 @@ mod tests {
             );
             // Not kept by telling almost nobody.
             let aimed_at = 1.0 - (1.0 - asked) / 1.5;
-            assert!(share < aimed_at + 0.03, "{share} for {asked}");
+            assert!(share < aimed_at + 0.04, "{share} for {asked}");
             fewer = right.len();
         }
     }

@@ -9,8 +9,8 @@ use super::Precision;
 const RESOLUTION: f64 = 0.0025;
 
 /// Real captures are not the simulated ones: half as many wrong ones again are expected as were
-/// observed. Chosen on unlabelled photos: with captures of another strength than those that were
-/// observed, 91 to 97 % of matches were right with it, 88 to 96 % without it, where 95 % were asked.
+/// observed. Chosen on unlabelled photos: of hard captures where 95 % were asked, 90 to 97 % of
+/// matches were right with it, 88 to 95 % without it.
 const WRONG: f64 = 1.5;
 
 /// From this confidence on, that share of answers is right.
