@@ -11,8 +11,6 @@ use crate::image::Photo;
 use crate::image::{Frame, ImageError, Orientation, Pixels, Region};
 use crate::index::filter::Filter;
 use crate::index::{GroupBy, Hit, Index, IndexError, IndexQuery, Ranking};
-use crate::index::{Hit, Index, IndexError, IndexQuery, Ranking};
-use crate::verdict::Verdict;
 use crate::verdict::{Calibration, Precision, Verdict};
 
 /// An index and the network that made it, ready to be asked.

@@ -264,12 +264,9 @@ mod tests {
                 .all(|number| number.is_finite() && number.abs() < 1e3),
             "{fitted:?}"
         );
-        assert_eq!(
         // Twenty right ones cannot show 95 %.
         let precision = Precision::new(0.85).unwrap();
-            fitted.decide(0.85, 0.3, precision).0,
-            Verdict::Match
-        );
+        assert_eq!(fitted.decide(0.85, 0.3, precision).0, Verdict::Match);
         assert_eq!(fitted.decide(0.3, 0.02, precision).0, Verdict::NoMatch);
     }
 

@@ -448,7 +448,6 @@ fn scan(
     query: &Quantised,
     k: usize,
     asked: &Asked<'_>,
-    asked: &Asked<'_>,
     dot_rows: dot::DotRows,
 ) -> Result<(Vec<Scored>, BestGroups), IndexError> {
     let mut top = Top::new(k, segment.items() as usize);
