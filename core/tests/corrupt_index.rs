@@ -308,7 +308,7 @@ fn tables_of_another_length_are_found_at_opening() {
 fn hostile_manifests_give_typed_errors() {
     for (from, to) in [
         ("\"format\": 1", "\"format\": 2"),
-        ("\"requires\": []", "\"requires\": [\"tombstones\"]"),
+        ("\"requires\": []", "\"requires\": [\"teleport\"]"),
         ("\"metric\": \"cosine\"", "\"metric\": \"l2\""),
         ("\"dim\": 3", "\"dim\": 0"),
         ("\"dim\": 3", "\"dim\": 99999999999"),

@@ -30,6 +30,8 @@ pub enum Kind {
     Bundle,
     /// A segment of an index.
     Segment,
+    /// The dead items of a segment.
+    Tombstones,
 }
 
 impl Kind {
@@ -38,6 +40,7 @@ impl Kind {
         match self {
             Self::Bundle => *b"PLXLENS\n",
             Self::Segment => *b"PLXSEGM\n",
+            Self::Tombstones => *b"PLXDEAD\n",
         }
     }
 }
@@ -47,6 +50,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Bundle => "model bundle",
             Self::Segment => "index segment",
+            Self::Tombstones => "tombstones of a segment",
         })
     }
 }

@@ -59,6 +59,44 @@ pub enum IndexError {
         /// What is there.
         found: String,
     },
+    /// Another writer has the index.
+    #[error("{}: another writer is changing this index; try again when it is done", path.display())]
+    Busy {
+        /// The index.
+        path: PathBuf,
+    },
+    /// Two items that live under one key.
+    #[error("{}: item {key:?} is in {} as well; remove it from one of them", path.display(), other.display())]
+    DuplicateKey {
+        /// Segment or index where it was met again.
+        path: PathBuf,
+        /// Segment or index where it was met first.
+        other: PathBuf,
+        /// The key.
+        key: String,
+    },
+    /// Indexes that cannot become one.
+    #[error("{}: cannot be merged with {}: its {what} is {found}, expected {expected}; build all \
+        shards with one model and one bundle", path.display(), first.display())]
+    ForeignShard {
+        /// The index that differs.
+        path: PathBuf,
+        /// The one that it differs from.
+        first: PathBuf,
+        /// `fingerprint`, `dim` or `bundle`.
+        what: &'static str,
+        /// Of the first.
+        expected: String,
+        /// Of this one.
+        found: String,
+    },
+    /// There is no index from before the last applied pack.
+    #[error("{}: nothing to roll back to: no pack was applied since the index was built or rolled \
+        back", path.display())]
+    NoPrevious {
+        /// The index.
+        path: PathBuf,
+    },
     /// A segment file cannot be opened or is damaged.
     #[error(transparent)]
     Segment(#[from] ContainerError),

@@ -91,6 +91,21 @@ impl Items {
         Ok(())
     }
 
+    /// Takes an item out again; whether it was there.
+    pub(super) fn remove(&mut self, key: &str) -> bool {
+        let removed = self.by_key.remove(key);
+        self.rows -= removed.as_ref().map_or(0, |item| item.photos.len() as u32);
+        removed.is_some()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.by_key.keys().map(String::as_str)
+    }
+
     /// The items in the order of their keys, the photos of each in the order of their bytes.
     pub(super) fn into_sorted(self) -> Vec<(String, Item)> {
         let mut items: Vec<_> = self.by_key.into_iter().collect();

@@ -4,14 +4,14 @@
 //! The file is a JSON object whose last field is the SHA-256 of all bytes before that digest.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::segment_writer::SegmentForm;
 use super::{IndexError, MAX_DIM, Schema};
-use crate::container::write_atomically;
 use crate::fingerprint::Fingerprint;
 use crate::verdict::Calibration;
 
@@ -21,8 +21,11 @@ pub(super) const FORMAT: u32 = 1;
 pub(super) const PLAN: &str = "exact-i8";
 
 const FILE_NAME: &str = "manifest.json";
+const PREVIOUS_FILE_NAME: &str = "manifest.previous.json";
 const KIND: &str = "pocketlens-index";
 const METRIC: &str = "cosine";
+/// What a reader must know when a segment has tombstones: else it would find dead items.
+const TOMBSTONES: &str = "tombstones";
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// What stands before and behind the digest.
 const BEFORE_DIGEST: &str = ",\n  \"sha256\": \"";
@@ -32,7 +35,7 @@ const BEHIND_DIGEST: &str = "\"\n}\n";
 pub(super) struct Manifest {
     kind: String,
     format: u32,
-    /// Features that a reader must know to read this index right; none yet.
+    /// Features that a reader must know to read this index right.
     requires: Vec<String>,
     pub(super) created_by: String,
     pub(super) fingerprint: Fingerprint,
@@ -65,8 +68,44 @@ pub(super) struct FileEntry {
 pub(super) struct SegmentEntry {
     #[serde(flatten)]
     pub(super) file: FileEntry,
+    /// Items in the file, dead ones included.
     pub(super) items: u32,
+    /// Their photos.
     pub(super) rows: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) tombstones: Option<TombstoneEntry>,
+}
+
+/// Which items of a segment are dead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct TombstoneEntry {
+    #[serde(flatten)]
+    pub(super) file: FileEntry,
+    /// Dead items.
+    pub(super) items: u32,
+    /// Their photos.
+    pub(super) rows: u32,
+}
+
+impl SegmentEntry {
+    /// Items that can be found.
+    pub(super) fn live_items(&self) -> u32 {
+        let dead = self.tombstones.as_ref().map_or(0, |dead| dead.items);
+        self.items.saturating_sub(dead)
+    }
+
+    /// Photos of the items that can be found.
+    pub(super) fn live_rows(&self) -> u32 {
+        let dead = self.tombstones.as_ref().map_or(0, |dead| dead.rows);
+        self.rows.saturating_sub(dead)
+    }
+
+    fn counts_are_possible(&self) -> bool {
+        let Some(dead) = &self.tombstones else {
+            return true;
+        };
+        dead.items <= self.items && dead.items <= dead.rows && dead.rows <= self.rows
+    }
 }
 
 /// The fields that every version has.
@@ -84,7 +123,7 @@ impl Manifest {
         bundle: FileEntry,
         segments: Vec<SegmentEntry>,
     ) -> Self {
-        Self {
+        let mut manifest = Self {
             kind: KIND.to_owned(),
             format: FORMAT,
             requires: Vec::new(),
@@ -93,15 +132,42 @@ impl Manifest {
             dim,
             metric: METRIC.to_owned(),
             plan: PLAN.to_owned(),
-            items: segments
-                .iter()
-                .map(|segment| u64::from(segment.items))
-                .sum(),
-            rows: segments.iter().map(|segment| u64::from(segment.rows)).sum(),
+            items: 0,
+            rows: 0,
             bundle,
-            segments,
+            segments: Vec::new(),
             calibration: None,
             columns: Schema::default(),
+        };
+        manifest.set_segments(segments);
+        manifest
+    }
+
+    /// Replaces the segments, and with them the counts and what a reader must know.
+    pub(super) fn set_segments(&mut self, segments: Vec<SegmentEntry>) {
+        let sum = |count: fn(&SegmentEntry) -> u32| {
+            segments
+                .iter()
+                .map(|segment| u64::from(count(segment)))
+                .sum()
+        };
+        self.items = sum(SegmentEntry::live_items);
+        self.rows = sum(SegmentEntry::live_rows);
+        let has_tombstones = segments.iter().any(|segment| segment.tombstones.is_some());
+        self.requires = has_tombstones
+            .then(|| TOMBSTONES.to_owned())
+            .into_iter()
+            .collect();
+        self.segments = segments;
+    }
+
+    /// The form of further segments.
+    pub(super) fn segment_form(&self) -> SegmentForm<'_> {
+        SegmentForm {
+            fingerprint: self.fingerprint,
+            dim: self.dim,
+            columns: &self.columns,
+            lists: true,
         }
     }
 
@@ -110,11 +176,19 @@ impl Manifest {
         dir.join(FILE_NAME)
     }
 
-    /// Replaces the manifest of an index: from this moment on it is what this one says.
-    pub(super) fn publish(&self, dir: &Path) -> Result<(), IndexError> {
-        let path = Self::path(dir);
-        write_atomically(&path, |file| file.write_all(&self.to_bytes()))
-            .map_err(|source| IndexError::Io { path, source })
+    /// Where the manifest before the last applied pack lies: what a rollback brings back.
+    pub(super) fn previous_path(dir: &Path) -> PathBuf {
+        dir.join(PREVIOUS_FILE_NAME)
+    }
+
+    /// Reads the manifest before the last applied pack, unchecked; `None` when there is none.
+    pub(super) fn read_previous_bytes(dir: &Path) -> Result<Option<Vec<u8>>, IndexError> {
+        let path = Self::previous_path(dir);
+        match read_limited(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(IndexError::Io { path, source }),
+        }
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
@@ -129,10 +203,14 @@ impl Manifest {
 
     /// Reads and checks the manifest of an index; opens no other file.
     pub(super) fn read(dir: &Path) -> Result<Self, IndexError> {
+        Self::parse(&Self::read_bytes(dir)?, &Self::path(dir))
+    }
+
+    /// Reads the manifest of an index, unchecked.
+    pub(super) fn read_bytes(dir: &Path) -> Result<Vec<u8>, IndexError> {
         let path = Self::path(dir);
-        let mut bytes = Vec::new();
-        match File::open(&path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)) {
-            Ok(_) => Self::parse(&bytes, &path),
+        match read_limited(&path) {
+            Ok(bytes) => Ok(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound && dir.is_dir() => {
                 let found = format!("a directory without {FILE_NAME}");
                 Err(IndexError::NotAnIndex {
@@ -187,7 +265,11 @@ impl Manifest {
                 "index format {found} (this version reads {FORMAT})"
             )));
         }
-        if !preamble.requires.is_empty() {
+        if preamble
+            .requires
+            .iter()
+            .any(|feature| feature != TOMBSTONES)
+        {
             return Err(incompatible(format!("features {:?}", preamble.requires)));
         }
         let manifest: Self = serde_json::from_slice(bytes).map_err(not_json)?;
@@ -223,7 +305,11 @@ impl Manifest {
                 .map(|segment| u64::from(count(segment)))
                 .sum()
         };
-        let counted: (u64, u64) = (sum(|segment| segment.items), sum(|segment| segment.rows));
+        if let Some(entry) = manifest.segments.iter().find(|s| !s.counts_are_possible()) {
+            let found = format!("{:?}", entry.tombstones);
+            return Err(corrupt("dead items", "no more than the segment has", found));
+        }
+        let counted: (u64, u64) = (sum(SegmentEntry::live_items), sum(SegmentEntry::live_rows));
         if counted != (manifest.items, manifest.rows) {
             let found = format!("{} and {}", manifest.items, manifest.rows);
             let expected = format!("{} and {} as in the segments", counted.0, counted.1);
@@ -236,7 +322,10 @@ impl Manifest {
     pub(super) fn files(&self) -> impl Iterator<Item = &FileEntry> {
         self.segments
             .iter()
-            .map(|segment| &segment.file)
+            .flat_map(|segment| {
+                let tombstones = segment.tombstones.as_ref().map(|dead| &dead.file);
+                [Some(&segment.file), tombstones].into_iter().flatten()
+            })
             .chain([&self.bundle])
     }
 
@@ -244,6 +333,15 @@ impl Manifest {
     pub(super) fn is_ours(first_bytes: &[u8]) -> bool {
         first_bytes.starts_with(format!("{{\n  \"kind\": \"{KIND}\"").as_bytes())
     }
+}
+
+/// One byte more than a manifest may have, at most.
+fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// SHA-256 in hexadecimal.
@@ -275,6 +373,7 @@ fn check_digest(bytes: &[u8]) -> Result<(), (String, String)> {
 fn is_file_name(name: &str) -> bool {
     !name.is_empty()
         && name != FILE_NAME
+        && name != PREVIOUS_FILE_NAME
         && !name.starts_with('.')
         && name
             .bytes()

@@ -8,8 +8,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::IndexError;
+use super::live::LiveItems;
 use super::manifest::{FORMAT, FileEntry, Manifest, PLAN, hexadecimal, sha256};
 use super::segment::Segment;
+use super::tombstones::Tombstones;
 use crate::container::ContainerError;
 use crate::fingerprint::Fingerprint;
 use crate::verdict::Calibration;
@@ -52,7 +54,7 @@ pub struct IndexInfo {
     pub rows: u64,
     /// Numbers in a descriptor.
     pub dim: usize,
-    /// Bytes of manifest and segments, without the bundle.
+    /// Bytes of manifest, segments and tombstones, without the bundle.
     pub bytes: u64,
     /// `bytes / items`; 0 for an empty index.
     pub bytes_per_item: f64,
@@ -64,6 +66,8 @@ pub struct IndexInfo {
     pub plan: &'static str,
     /// Number of segment files.
     pub segments: usize,
+    /// Removed or replaced items that still take space; compaction reclaims it.
+    pub dead_items: u64,
     /// Of the model.
     pub fingerprint: Fingerprint,
     /// Version of the directory layout.
@@ -111,7 +115,7 @@ impl Index {
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for entry in &manifest.segments {
             let path = dir.join(&entry.file.file);
-            let segment = Segment::open(&path, manifest.fingerprint, manifest.dim)?;
+            let mut segment = Segment::open(&path, manifest.fingerprint, manifest.dim)?;
             if (segment.items(), segment.rows()) != (entry.items, entry.rows) {
                 return Err(IndexError::Corrupt {
                     path,
@@ -119,6 +123,11 @@ impl Index {
                     expected: format!("{} and {}", entry.items, entry.rows),
                     found: format!("{} and {}", segment.items(), segment.rows()),
                 });
+            }
+            if let Some(dead) = &entry.tombstones {
+                let path = dir.join(&dead.file.file);
+                segment.tombstones =
+                    Some(Tombstones::open(&path, manifest.fingerprint, entry, dead)?);
             }
             segments.push(segment);
         }
@@ -133,25 +142,37 @@ impl Index {
     /// the moment of installation; takes as long as reading the files.
     pub fn verify(&self) -> Result<Verified, IndexError> {
         let mut bytes = self.manifest.to_bytes().len() as u64;
-        let mut last_key = None;
         for (segment, entry) in self.segments.iter().zip(&self.manifest.segments) {
             // The sections first: their errors say where the damage is.
             segment.verify()?;
             let found = sha256(segment.container().bytes());
             check_digest(&self.dir, &entry.file, found)?;
-            if segment.items() > 0 {
-                let first = segment.key(0)?;
-                if last_key.is_some_and(|last| last >= first) {
+            bytes += entry.file.length;
+            if let (Some(dead), Some(tombstones)) = (&entry.tombstones, &segment.tombstones) {
+                let path = self.dir.join(&dead.file.file);
+                let found = digest_of_file(&path).map_err(|source| IndexError::Io {
+                    path: path.clone(),
+                    source,
+                })?;
+                check_digest(&self.dir, &dead.file, found)?;
+                let mut rows = 0;
+                for item in tombstones.iter() {
+                    rows += segment.photos(item)?.len();
+                }
+                if rows != dead.rows as usize {
                     return Err(IndexError::Corrupt {
-                        path: segment.container().path().to_owned(),
-                        what: "first key".to_owned(),
-                        expected: format!("one behind {:?}", last_key.unwrap_or_default()),
-                        found: format!("{first:?}"),
+                        path,
+                        what: "rows of dead items".to_owned(),
+                        expected: dead.rows.to_string(),
+                        found: rows.to_string(),
                     });
                 }
-                last_key = Some(segment.key(segment.items() - 1)?);
+                bytes += dead.file.length;
             }
-            bytes += entry.file.length;
+        }
+        // Walking all keys in order notices one that lives twice.
+        for item in LiveItems::all(&self.segments)? {
+            item?;
         }
         let bundle = &self.manifest.bundle;
         let found = digest_of_file(&self.bundle_path()).map_err(|source| IndexError::Io {
@@ -160,7 +181,7 @@ impl Index {
         })?;
         check_digest(&self.dir, bundle, found)?;
         Ok(Verified {
-            files: self.segments.len() + 2,
+            files: self.manifest.files().count() + 1,
             bytes: bytes + bundle.length,
         })
     }
@@ -168,12 +189,8 @@ impl Index {
     /// What the index holds.
     pub fn info(&self) -> IndexInfo {
         let manifest = &self.manifest;
-        let segments: u64 = manifest
-            .segments
-            .iter()
-            .map(|segment| segment.file.length)
-            .sum();
-        let bytes = segments + manifest.to_bytes().len() as u64;
+        let files: u64 = manifest.files().map(|entry| entry.length).sum();
+        let bytes = files - manifest.bundle.length + manifest.to_bytes().len() as u64;
         let bytes_per_item = if manifest.items == 0 {
             0.0
         } else {
@@ -189,11 +206,37 @@ impl Index {
             bundle_bytes: manifest.bundle.length,
             plan: PLAN,
             segments: manifest.segments.len(),
+            dead_items: manifest
+                .segments
+                .iter()
+                .map(|segment| u64::from(segment.items - segment.live_items()))
+                .sum(),
             fingerprint: manifest.fingerprint,
             format: FORMAT,
             calibrated: manifest.calibration.is_some(),
             created_by: manifest.created_by.clone(),
         }
+    }
+
+    /// Whether the directory still holds the index that was opened here.
+    ///
+    /// # Errors
+    /// As [`Self::open`], for the manifest that is there now.
+    pub fn is_current(&self) -> Result<bool, IndexError> {
+        Ok(Manifest::read(&self.dir)? == self.manifest)
+    }
+
+    /// Opens what the directory holds now, unless that is what is open already; whether it was
+    /// something newer. On an error the index stays as it is.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn refresh(&mut self) -> Result<bool, IndexError> {
+        if self.is_current()? {
+            return Ok(false);
+        }
+        *self = Self::open(&self.dir)?;
+        Ok(true)
     }
 
     /// The model bundle that made the descriptors.
@@ -228,6 +271,10 @@ impl Index {
         self.manifest.dim
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub(super) fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -250,7 +297,7 @@ impl std::fmt::Debug for Index {
     }
 }
 
-fn check_length(dir: &Path, entry: &FileEntry) -> Result<(), IndexError> {
+pub(super) fn check_length(dir: &Path, entry: &FileEntry) -> Result<(), IndexError> {
     let path = dir.join(&entry.file);
     let found = match fs::metadata(&path) {
         Ok(metadata) => metadata.len(),
@@ -267,7 +314,7 @@ fn check_length(dir: &Path, entry: &FileEntry) -> Result<(), IndexError> {
     })
 }
 
-fn check_digest(dir: &Path, entry: &FileEntry, found: String) -> Result<(), IndexError> {
+pub(super) fn check_digest(dir: &Path, entry: &FileEntry, found: String) -> Result<(), IndexError> {
     if found == entry.sha256 {
         return Ok(());
     }
@@ -279,7 +326,7 @@ fn check_digest(dir: &Path, entry: &FileEntry, found: String) -> Result<(), Inde
     })
 }
 
-fn digest_of_file(path: &Path) -> io::Result<String> {
+pub(super) fn digest_of_file(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];

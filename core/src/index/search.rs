@@ -5,10 +5,11 @@
 //! winners only.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::filter::{ItemSet, PreparedFilter};
+use super::filter::{FilteredItems, PreparedFilter};
 use super::lists::{self, Effort, ListQuery, Lists, RowMask};
 use super::quantise::{Quantised, cosine, quantise};
 use super::segment::Segment;
@@ -210,14 +211,21 @@ impl Index {
             fault,
         })?;
         let list_query = OnceCell::new();
+        let filters = query.filter.map(|filter| filter.sets(self)).transpose()?;
         let mut nearest = Vec::new();
         let mut first_item = 0;
-        for segment in self.segments() {
+        for (number, segment) in self.segments().iter().enumerate() {
+            let asked = Asked {
+                filter: filters.map(|filters| &filters[number]),
+                ..Asked::default()
+            };
             let top = match segment.lists() {
                 Some(lists) => {
+                    let mask = asked.rows(segment, &lists)?;
+                    let mask = mask.as_deref();
                     let query_ = list_query.get_or_init(|| ListQuery::new(query.vector, &vector));
                     let several = segment.rows() > segment.items();
-                    lists::nearest(cpu, &lists, query_, query.k, several, None, plan.effort())
+                    lists::nearest(cpu, &lists, query_, query.k, several, mask, plan.effort())
                         .map_err(|damage| segment.damaged(damage))?
                 }
                 None => {
@@ -363,7 +371,7 @@ impl Candidate<'_> {
 /// What of a segment is asked for.
 #[derive(Clone, Copy, Debug, Default)]
 struct Asked<'a> {
-    filter: Option<&'a ItemSet>,
+    filter: Option<&'a FilteredItems>,
     /// Groups that are not.
     excluded: &'a [u32],
     /// A photo that is not: its vector, and the same quantised.
@@ -372,20 +380,32 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn item(&self, item: u32) -> bool {
-        self.filter.is_none_or(|filter| filter.contains(item))
+        self.filter.is_none_or(|filter| filter.items.contains(item))
     }
 
     /// The rows of a segment with lists that are asked for, when not all are.
-    fn rows(&self, segment: &Segment, lists: &Lists<'_>) -> Result<Option<RowMask>, IndexError> {
-        if self.filter.is_none() && self.excluded.is_empty() && self.photo.is_none() {
-            return Ok(None);
+    fn rows(
+        &self,
+        segment: &Segment,
+        lists: &Lists<'_>,
+    ) -> Result<Option<Arc<RowMask>>, IndexError> {
+        let damaged = |damage| segment.damaged(damage);
+        if self.excluded.is_empty() && self.photo.is_none() {
+            let Some(filter) = self.filter else {
+                return Ok(segment.live_rows(lists)?.cloned());
+            };
+            if filter.rows.get().is_none() {
+                let is_asked = |item| self.item(item) && segment.is_live(item);
+                let mask = RowMask::new(lists, is_asked).map_err(damaged)?;
+                filter.rows.get_or_init(|| Arc::new(mask));
+            }
+            return Ok(filter.rows.get().cloned());
         }
         let group_of = segment.groups_of_items();
         let is_asked = |item: u32| {
             let is_excluded = || group_of(item).is_ok_and(|group| self.excluded.contains(&group));
-            self.item(item) && (self.excluded.is_empty() || !is_excluded())
+            self.item(item) && segment.is_live(item) && (self.excluded.is_empty() || !is_excluded())
         };
-        let damaged = |damage| segment.damaged(damage);
         let mut mask = RowMask::new(lists, is_asked).map_err(damaged)?;
         if let Some((vector, quantised)) = self.photo {
             let (cpu, photo) = (Cpu::native(), ListQuery::new(vector, quantised));
@@ -396,7 +416,7 @@ impl Asked<'_> {
                 mask.leave_out(lists, same.row);
             }
         }
-        Ok(Some(mask))
+        Ok(Some(Arc::new(mask)))
     }
 }
 
@@ -419,7 +439,7 @@ fn search_lists(
             query,
             wanted,
             several,
-            mask.as_ref(),
+            mask.as_deref(),
             Effort::Lists,
         )
         .map_err(|damage| segment.damaged(damage))
@@ -455,7 +475,7 @@ fn scan(
     let group_of = segment.groups_of_items();
     let mut keep = |best: Scored| {
         let group = group_of(best.item)?;
-        if asked.item(best.item) && !asked.excluded.contains(&group) {
+        if asked.item(best.item) && segment.is_live(best.item) && !asked.excluded.contains(&group) {
             top.push(best);
             groups.push(group, best.score);
         }

@@ -5,11 +5,13 @@
 //! or a wrong hit, never a panic or a read outside of the file.
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use super::lists::{self, Damage, ListHead, Lists};
-use super::quantise::{MAX_DIM, inverse_norm, stride};
+use super::lists::{self, Damage, ListHead, ListedRow, Lists, RowMask};
+use super::quantise::{MAX_DIM, Quantised, inverse_norm, quantise, stride};
+use super::tombstones::Tombstones;
 use super::{IndexError, columns};
 use crate::container::{Container, Kind, Tag, as_i8};
 use crate::fingerprint::Fingerprint;
@@ -46,6 +48,13 @@ pub(super) struct Segment {
     stride: usize,
     /// Of rows in lists.
     lists: Option<ListHead>,
+    /// Items that must not be found.
+    pub(super) tombstones: Option<Tombstones>,
+    /// The rows of items that live, once asked for.
+    live_rows: OnceLock<Arc<RowMask>>,
+    /// Where the rows of each item lie in lists, once asked for.
+    rows_by_item: OnceLock<Vec<ListedRow>>,
+    dim: usize,
 }
 
 impl Segment {
@@ -144,6 +153,10 @@ impl Segment {
             groups,
             stride: stride(dim),
             lists,
+            tombstones: None,
+            live_rows: OnceLock::new(),
+            rows_by_item: OnceLock::new(),
+            dim,
         })
     }
 
@@ -206,6 +219,59 @@ impl Segment {
         norms.zip(items.iter().map(|&item| u32::from_le_bytes(item)))
     }
 
+    /// The photos of an item in canonical order (their bytes ascend), whatever the order of rows. Of rows in lists
+    /// what seven bits keep.
+    pub(super) fn photos(&self, item: u32) -> Result<Vec<Quantised>, IndexError> {
+        let Some(lists) = self.lists() else {
+            return Ok(self.listed_photos(item));
+        };
+        let rows = match self.rows_by_item.get() {
+            Some(rows) => rows,
+            None => {
+                let rows = lists
+                    .rows_by_item()
+                    .map_err(|damage| self.damaged(damage))?;
+                self.rows_by_item.get_or_init(|| rows)
+            }
+        };
+        let first = rows.partition_point(|row| row.item < item);
+        let rows = rows[first..].iter().take_while(|row| row.item == item);
+        let mut photos = Vec::new();
+        for row in rows {
+            let mut vector = lists.decode(row).map_err(|damage| self.damaged(damage))?;
+            vector.truncate(self.dim);
+            let photo = quantise(&vector, self.dim);
+            photos.push(photo.map_err(|fault| self.corrupt_item(item, "a vector", fault))?);
+        }
+        photos.sort_by(|a, b| a.row.cmp(&b.row));
+        Ok(photos)
+    }
+
+    fn listed_photos(&self, item: u32) -> Vec<Quantised> {
+        let (items, _) = self.section(tags::ITEMS_OF_ROWS).as_chunks();
+        let (norms, _) = self.section(tags::NORMS).as_chunks();
+        let first = items.partition_point(|&of| u32::from_le_bytes(of) < item);
+        let count = items[first..].partition_point(|&of| u32::from_le_bytes(of) == item);
+        let photo = |row: usize| Quantised {
+            row: self.vectors()[row * self.stride..][..self.stride].to_vec(),
+            inverse_norm: f32::from_le_bytes(norms[row]),
+        };
+        (first..first + count).map(photo).collect()
+    }
+
+    /// The rows of items that live, when some are dead.
+    pub(super) fn live_rows(&self, lists: &Lists<'_>) -> Result<Option<&Arc<RowMask>>, IndexError> {
+        if self.tombstones.is_none() {
+            return Ok(None);
+        }
+        if self.live_rows.get().is_none() {
+            let mask = RowMask::new(lists, |item| self.is_live(item));
+            let mask = mask.map_err(|damage| self.damaged(damage))?;
+            self.live_rows.get_or_init(|| Arc::new(mask));
+        }
+        Ok(self.live_rows.get())
+    }
+
     pub(super) fn key(&self, item: u32) -> Result<&str, IndexError> {
         let (offset, key, _) = self.item(item)?;
         self.text(offset, key)
@@ -256,20 +322,6 @@ impl Segment {
         while low < high {
             let middle = low.midpoint(high);
             match self.group_name(middle)?.cmp(name) {
-                std::cmp::Ordering::Equal => return Ok(Some(middle)),
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-            }
-        }
-        Ok(None)
-    }
-
-    /// The item of that key. The keys are sorted.
-    pub(super) fn find_key(&self, key: &str) -> Result<Option<u32>, IndexError> {
-        let (mut low, mut high) = (0, self.items);
-        while low < high {
-            let middle = low.midpoint(high);
-            match self.key(middle)?.cmp(key) {
                 std::cmp::Ordering::Equal => return Ok(Some(middle)),
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,

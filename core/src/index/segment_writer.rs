@@ -6,16 +6,30 @@ use super::items::Item;
 use super::lists::{self, ListHead, Rows};
 use super::quantise::stride;
 use super::segment::{ENCODING_I8, ENCODING_LISTS, tags};
+use super::{Schema, columns};
 use crate::container::{ContainerWriter, Kind};
 use crate::fingerprint::Fingerprint;
 use crate::kernel::Cpu;
 
+/// What all segments of an index have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SegmentForm<'a> {
+    pub(super) fingerprint: Fingerprint,
+    pub(super) dim: usize,
+    /// Kinds of columns that are demanded.
+    pub(super) columns: &'a Schema,
+    /// Whether rows go into lists where there are many. Not in shards: they keep all bits.
+    pub(super) lists: bool,
+}
+
 /// Lays out items that are sorted by key.
 pub(super) fn segment(
-    fingerprint: Fingerprint,
-    dim: usize,
+    form: &SegmentForm<'_>,
     items: &[(String, Item)],
 ) -> ContainerWriter<'static> {
+    let &SegmentForm {
+        fingerprint, dim, ..
+    } = form;
     let count: usize = items.iter().map(|(_, item)| item.photos.len()).sum();
     let mut values = Vec::with_capacity(count * stride(dim));
     let mut units = Vec::with_capacity(count);
@@ -54,7 +68,7 @@ pub(super) fn segment(
         groups.extend((name.len() as u32).to_le_bytes());
     }
 
-    let in_lists = count >= lists::MIN_ROWS && dim <= lists::MAX_DIM;
+    let in_lists = form.lists && count >= lists::MIN_ROWS && dim <= lists::MAX_DIM;
     let encoding = if in_lists {
         ENCODING_LISTS
     } else {
@@ -102,6 +116,7 @@ pub(super) fn segment(
         .section(tags::ITEMS, table)
         .section(tags::GROUPS, groups)
         .section(tags::TEXT, text);
+    columns::add_to(&mut writer, items, form.columns);
     writer
 }
 

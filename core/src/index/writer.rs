@@ -2,24 +2,22 @@
 //! the segments, named by their content, and at last the manifest, whose rename is the moment in
 //! which the index exists or is replaced.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::items::{Item, ItemPhoto, Items, shorten};
-use super::manifest::{FileEntry, Manifest, SegmentEntry, sha256};
-use super::{Index, IndexError, MAX_DIM, Schema, VectorFault, columns, segment_writer};
-use crate::container::write_atomically;
+use super::directory::{NewFiles, SEGMENT_ROWS, check_free, forget_previous};
+use super::items::{ItemPhoto, Items, shorten};
+use super::lock::WriterLock;
+use super::manifest::Manifest;
+use super::segment_writer::SegmentForm;
+use super::storage::{Disk, Storage};
+use super::{Index, IndexError, MAX_DIM, Schema, VectorFault};
 use crate::fingerprint::Fingerprint;
 use crate::verdict::Calibration;
 
-/// Most photos a segment file: 256 MiB of rows at 256 dimensions, which a 32-bit phone can map.
-const SEGMENT_ROWS: u32 = 1 << 20;
-
 /// Collects photos and writes them as an index.
 ///
-/// Equal photos give equal files, in whatever order they are pushed. Only one writer may work on a
-/// directory at a time; readers may come and go.
+/// Equal photos give equal files, in whatever order they are pushed. Only one writer may change a
+/// directory at a time ([`IndexError::Busy`]); readers may come and go.
 #[derive(Debug)]
 pub struct IndexWriter {
     dir: PathBuf,
@@ -30,6 +28,7 @@ pub struct IndexWriter {
     calibration: Option<Calibration>,
     columns: Schema,
     segment_rows: u32,
+    is_shard: bool,
 }
 
 impl IndexWriter {
@@ -65,7 +64,17 @@ impl IndexWriter {
             calibration: None,
             columns: Schema::default(),
             segment_rows: SEGMENT_ROWS,
+            is_shard: false,
         })
+    }
+
+    /// Writes a shard: rows keep all bits, so that [`merge`](super::merge) gives the bytes of one build. It can be
+    /// searched, but only by scanning all rows.
+    pub fn as_shard(self) -> Self {
+        Self {
+            is_shard: true,
+            ..self
+        }
     }
 
     /// Splits the index into segment files of at most this many photos (an item is never split).
@@ -111,21 +120,28 @@ impl IndexWriter {
         self,
         calibrate: impl FnOnce(&Index) -> Result<Option<Calibration>, E>,
     ) -> Result<Index, E> {
+        self.finish_on(&Disk, calibrate)
+    }
+
+    pub(super) fn finish_on<E: From<IndexError>>(
+        self,
+        storage: &dyn Storage,
+        calibrate: impl FnOnce(&Index) -> Result<Option<Calibration>, E>,
+    ) -> Result<Index, E> {
         check_free(&self.dir)?;
-        let mut files = NewFiles::begin(&self.dir)?;
+        // Declared before the files, so that these are tidied up under the lock.
+        let _lock;
+        let mut files = NewFiles::begin(storage, &self.dir)?;
+        _lock = WriterLock::take(&self.dir)?;
         let bundle = files.write("bundle-", &self.bundle, ".lens")?;
         let items = self.items.into_sorted();
-        let mut segments = Vec::new();
-        for items in split(&items, self.segment_rows) {
-            let mut segment = segment_writer::segment(self.fingerprint, self.dim, items);
-            columns::add_to(&mut segment, items, &self.columns);
-            let bytes = segment.to_bytes();
-            segments.push(SegmentEntry {
-                file: files.write("segment-", &bytes, ".seg")?,
-                items: items.len() as u32,
-                rows: items.iter().map(|(_, item)| item.photos.len() as u32).sum(),
-            });
-        }
+        let form = SegmentForm {
+            fingerprint: self.fingerprint,
+            dim: self.dim,
+            columns: &self.columns,
+            lists: !self.is_shard,
+        };
+        let segments = files.write_segments(&form, &items, self.segment_rows)?;
         let mut manifest = Manifest::new(self.fingerprint, self.dim, bundle, segments);
         manifest.calibration = self.calibration;
         manifest.columns = self.columns;
@@ -134,162 +150,9 @@ impl IndexWriter {
         if let Some(calibration) = calibrate(&index)? {
             index.manifest_mut().calibration = Some(calibration);
         }
-        index.manifest().publish(&self.dir)?;
-        files.keep();
-        remove_unnamed(&self.dir, index.manifest());
+        // A new build is no update: there is nothing to roll back to.
+        forget_previous(storage, &self.dir)?;
+        files.publish(index.manifest())?;
         Ok(index)
-    }
-}
-
-/// Cuts sorted items where a segment would get more than `limit` rows.
-fn split(items: &[(String, Item)], limit: u32) -> impl Iterator<Item = &[(String, Item)]> {
-    let mut rest = items;
-    std::iter::from_fn(move || {
-        let mut rows = 0;
-        let fits = |(_, item): &&(String, Item)| {
-            rows += item.photos.len();
-            rows <= limit as usize
-        };
-        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
-        let (segment, others) = rest.split_at(count);
-        rest = others;
-        (!segment.is_empty()).then_some(segment)
-    })
-}
-
-/// The files of a build. Dropped before [`Self::keep`], they are removed again.
-struct NewFiles<'a> {
-    dir: &'a Path,
-    made_dir: bool,
-    written: Vec<PathBuf>,
-}
-
-impl<'a> NewFiles<'a> {
-    fn begin(dir: &'a Path) -> Result<Self, IndexError> {
-        let made_dir = !dir.exists();
-        fs::create_dir_all(dir).map_err(|source| IndexError::Io {
-            path: dir.to_owned(),
-            source,
-        })?;
-        Ok(Self {
-            dir,
-            made_dir,
-            written: Vec::new(),
-        })
-    }
-
-    /// Writes an immutable file under a name made of its content.
-    fn write(&mut self, prefix: &str, bytes: &[u8], suffix: &str) -> Result<FileEntry, IndexError> {
-        let sha256 = sha256(bytes);
-        let file = format!("{prefix}{}{suffix}", &sha256[..16]);
-        let path = self.dir.join(&file);
-        if !path.exists() {
-            self.written.push(path.clone());
-        }
-        write_atomically(&path, |out| out.write_all(bytes))
-            .map_err(|source| IndexError::Io { path, source })?;
-        Ok(FileEntry {
-            file,
-            length: bytes.len() as u64,
-            sha256,
-        })
-    }
-
-    fn keep(&mut self) {
-        self.written.clear();
-        self.made_dir = false;
-    }
-}
-
-impl Drop for NewFiles<'_> {
-    fn drop(&mut self) {
-        // Best effort: the build has failed already, and its error is the one to report.
-        for path in &self.written {
-            let _ = fs::remove_file(path);
-        }
-        if self.made_dir {
-            let _ = fs::remove_dir(self.dir);
-        }
-    }
-}
-
-/// Refuses a directory that holds anything but an index, or the remains of a build.
-fn check_free(dir: &Path) -> Result<(), IndexError> {
-    let io_error = |source| IndexError::Io {
-        path: dir.to_owned(),
-        source,
-    };
-    let occupied = |found: String| {
-        Err(IndexError::Occupied {
-            path: dir.to_owned(),
-            found,
-        })
-    };
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            return occupied("a file".to_owned());
-        }
-        Err(error) => return Err(io_error(error)),
-    };
-    if has_manifest(dir).map_err(io_error)? {
-        return Ok(());
-    }
-    for entry in entries {
-        let name = entry.map_err(io_error)?.file_name();
-        if !name.to_str().is_some_and(is_made_by_us) {
-            return occupied(format!("{name:?}"));
-        }
-    }
-    Ok(())
-}
-
-fn has_manifest(dir: &Path) -> io::Result<bool> {
-    let mut first_bytes = Vec::new();
-    match File::open(Manifest::path(dir)) {
-        Ok(file) => file.take(64).read_to_end(&mut first_bytes)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    Ok(Manifest::is_ours(&first_bytes))
-}
-
-/// Names that only a build gives: immutable files, and temporary ones that a killed build left.
-fn is_made_by_us(name: &str) -> bool {
-    let temporary = name
-        .strip_prefix('.')
-        .and_then(|name| name.strip_suffix(".tmp"));
-    match temporary.and_then(|name| name.rsplit_once('.')) {
-        Some((final_name, _count)) => {
-            is_immutable(final_name) || Manifest::path(Path::new("")) == Path::new(final_name)
-        }
-        None => is_immutable(name),
-    }
-}
-
-fn is_immutable(name: &str) -> bool {
-    [("segment-", ".seg"), ("bundle-", ".lens")]
-        .into_iter()
-        .any(|(prefix, suffix)| {
-            let digest = name
-                .strip_prefix(prefix)
-                .and_then(|rest| rest.strip_suffix(suffix));
-            digest.is_some_and(|hex| hex.len() == 16 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
-        })
-}
-
-/// Removes what earlier manifests named and this one does not. Readers that have it mapped keep it;
-/// what cannot be removed now is removed by the next build.
-fn remove_unnamed(dir: &Path, manifest: &Manifest) {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        if is_made_by_us(name) && manifest.files().all(|entry| entry.file != name) {
-            let _ = fs::remove_file(entry.path());
-        }
     }
 }

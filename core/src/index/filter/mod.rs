@@ -18,6 +18,7 @@ pub use error::FilterError;
 pub use geo::{GeoBox, GeoPoint, GeoRadius};
 pub use item_set::ItemSet;
 pub use number::{Number, Range};
+pub(in crate::index) use prepared::FilteredItems;
 pub use prepared::PreparedFilter;
 pub use timestamp::{NotATimestamp, Timestamp};
 

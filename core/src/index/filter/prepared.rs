@@ -1,8 +1,10 @@
 //! A filter that has been evaluated for an open index: ask it many times, pay for it once.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 use super::super::columns::{ColumnInfo, ColumnKind, Columns};
+use super::super::lists::RowMask;
 use super::super::{Index, IndexError};
 use super::test::lookup;
 use super::{Condition, Filter, ItemSet, Scalar};
@@ -11,23 +13,34 @@ use super::{Condition, Filter, ItemSet, Scalar};
 #[derive(Clone, Debug)]
 pub struct PreparedFilter {
     /// One for each segment.
-    sets: Vec<ItemSet>,
-    /// Digests of the segments: items are numbered within them.
+    sets: Vec<FilteredItems>,
+    /// Digests of the segments, within which items are numbered, and of their tombstones.
     of: Vec<String>,
+}
+
+/// What a filter leaves of a segment.
+#[derive(Clone, Debug)]
+pub(in crate::index) struct FilteredItems {
+    pub(in crate::index) items: ItemSet,
+    /// The same as rows that live, where a search of lists has asked for it.
+    pub(in crate::index) rows: OnceLock<Arc<RowMask>>,
 }
 
 impl PreparedFilter {
     /// Items that the filter leaves.
     pub fn count(&self) -> u64 {
-        self.sets.iter().map(|set| u64::from(set.count())).sum()
+        self.sets
+            .iter()
+            .map(|set| u64::from(set.items.count()))
+            .sum()
     }
 
     /// For each segment the items left.
     ///
     /// # Errors
     /// [`IndexError::ForeignFilter`] when it was prepared for another index.
-    pub(in crate::index) fn sets(&self, index: &Index) -> Result<&[ItemSet], IndexError> {
-        if self.of.iter().ne(segments_of(index)) {
+    pub(in crate::index) fn sets(&self, index: &Index) -> Result<&[FilteredItems], IndexError> {
+        if !segments_of(index).eq(self.of.iter()) {
             return Err(IndexError::ForeignFilter);
         }
         Ok(&self.sets)
@@ -35,11 +48,10 @@ impl PreparedFilter {
 }
 
 fn segments_of(index: &Index) -> impl Iterator<Item = &String> {
-    index
-        .manifest()
-        .segments
-        .iter()
-        .map(|entry| &entry.file.sha256)
+    index.manifest().segments.iter().flat_map(|entry| {
+        let tombstones = entry.tombstones.as_ref().map(|dead| &dead.file.sha256);
+        std::iter::once(&entry.file.sha256).chain(tombstones)
+    })
 }
 
 impl Index {
@@ -54,9 +66,14 @@ impl Index {
     pub fn prepare(&self, filter: &Filter) -> Result<PreparedFilter, IndexError> {
         filter.check()?;
         self.check_kinds(filter)?;
-        let sets = self.segments().iter().map(|segment| filter.select(segment));
+        let sets = self.segments().iter().map(|segment| {
+            Ok(FilteredItems {
+                items: filter.select(segment)?,
+                rows: OnceLock::new(),
+            })
+        });
         Ok(PreparedFilter {
-            sets: sets.collect::<Result<_, _>>()?,
+            sets: sets.collect::<Result<_, IndexError>>()?,
             of: segments_of(self).cloned().collect(),
         })
     }

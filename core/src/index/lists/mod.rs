@@ -276,7 +276,43 @@ impl<'a> Lists<'a> {
     }
 }
 
+/// Where a row lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ListedRow {
+    pub(super) item: u32,
+    list: u32,
+    row: u32,
+}
+
 impl Lists<'_> {
+    /// All rows in the order of their items.
+    pub(super) fn rows_by_item(&self) -> Result<Vec<ListedRow>, Damage> {
+        let mut rows = Vec::with_capacity(self.head.rows as usize);
+        for number in 0..self.len() {
+            let list = self.list(number)?;
+            rows.extend((0..list.entry.count).map(|row| ListedRow {
+                item: list.item(row as usize),
+                list: number as u32,
+                row,
+            }));
+        }
+        rows.sort_unstable();
+        Ok(rows)
+    }
+
+    /// The vector of a row, with whatever the codes say of padding dimensions behind.
+    pub(super) fn decode(&self, row: &ListedRow) -> Result<Vec<f32>, Damage> {
+        let list = self.list(row.list as usize)?;
+        let at = row.row as usize;
+        let gain = list.gain(at);
+        let scale = f64::from(list.entry.scale);
+        let numbers = (0..self.dim).map(|i| {
+            let odd = f64::from(2 * i32::from(list.codes.code(at, i, self.dim)) - 127);
+            (f64::from(list.centroid[i]) * scale + gain * odd) as f32
+        });
+        Ok(numbers.collect())
+    }
+
     /// Reads all lists: they must follow each other without gaps, padding must be zero and each of the `items` must
     /// have a row.
     pub(super) fn verify(&self, items: u32) -> Result<(), Damage> {

@@ -96,6 +96,17 @@ impl WideQuery {
 }
 
 impl CodeRows<'_> {
+    /// `t` of a dimension of a row of so many padded dimensions.
+    pub(crate) fn code(&self, row: usize, i: usize, dim: usize) -> u8 {
+        let codes = &self.codes[(row * (dim / GROUP) + i / GROUP) * GROUP_BYTES..];
+        let within = i % GROUP;
+        let nibble = codes[within % 32] >> (within / 32 * 4) & 15;
+        let pair = codes[32 + within % 16] >> (within / 16 * 2) & 3;
+        let block = &self.signs[row / BLOCK * BLOCK * dim / 8..];
+        let sign = block[i / 8 * BLOCK + row % BLOCK] >> (i % 8) & 1;
+        nibble | pair << 4 | sign << 6
+    }
+
     /// Refuses rows that are not inside of the list.
     fn check(&self, named: &[u32], dim: usize) {
         let by_signs = self.signs.len() / (BLOCK * dim / 8) * BLOCK;
