@@ -14,7 +14,7 @@ use crate::backbone::{BackboneError, RunOptions};
 use crate::descriptor::Descriptor;
 use crate::embedder::{EmbedError, Embedder};
 use crate::image::{ImageError, Limits, Photo};
-use crate::index::{IndexError, IndexWriter, ItemPhoto, Schema};
+use crate::index::{IndexError, IndexUpdate, IndexWriter, ItemPhoto, Schema};
 use crate::verdict::{Calibration, VerdictError};
 
 /// Photos in flight at a time; bounds memory, since a decoded photo takes up to 150 MB.
@@ -41,6 +41,11 @@ pub struct BuildOptions {
     /// Queries that the verdict is calibrated on, half of them for what is in the catalogue and half
     /// for what is not; 0 leaves the verdict at its prior.
     pub calibration_queries: usize,
+    /// Whether the items of a group are things of their own (a product's variants), so that only the photos of one
+    /// item show the same; else those of a group do (a landmark's). The verdict is calibrated on photos of the same.
+    pub groups_of_variants: bool,
+    /// Whether this is a part of a catalogue, to be merged with the others; see [`IndexWriter::as_shard`].
+    pub is_shard: bool,
     /// Seed of the capture simulator.
     pub seed: u64,
     /// Kinds of columns that are demanded instead of inferred.
@@ -52,6 +57,8 @@ impl Default for BuildOptions {
         Self {
             limits: Limits::default(),
             calibration_queries: 480,
+            groups_of_variants: false,
+            is_shard: false,
             seed: 1,
             columns: Schema::default(),
         }
@@ -123,13 +130,82 @@ pub fn build_index(
     let bundle = embedder.bundle();
     let mut writer = IndexWriter::create(out, bundle.bytes(), bundle.fingerprint(), bundle.dim())?;
     writer.set_columns(options.columns.clone());
+    let put = |photo: &ItemPhoto<'_>| writer.push(photo);
+    let (indexed, failed) = describe(embedder, entries, &options.limits, progress, put)?;
+    if options.is_shard {
+        writer = writer.as_shard();
+    }
+    let mut calibrated = None;
+    writer.finish_with(|index| -> Result<Option<Calibration>, BuildError> {
+        let fitted = Calibration::fit(&calibration::observe(index, embedder, &indexed, options)?);
+        let calibration = fitted.as_ref().ok().cloned();
+        calibrated = Some(fitted);
+        Ok(calibration)
+    })?;
+    let calibrated = calibrated.expect("asked for before the index is published");
+    Ok(BuildReport {
+        photos: indexed.len(),
+        failed,
+        calibrated,
+    })
+}
+
+/// Adds entries to the index at `dir`, which `embedder`'s bundle made: items with new keys are added, those with known
+/// keys replaced, in one commit. The calibration stays as it is.
+///
+/// # Errors
+/// As [`build_index`].
+pub fn add_to_index(
+    dir: &Path,
+    embedder: &Embedder,
+    entries: &[Entry],
+    limits: &Limits,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<AddReport, BuildError> {
+    let mut update = IndexUpdate::open(dir)?;
+    update
+        .index()
+        .check_fingerprint(embedder.bundle().fingerprint())?;
+    let put = |photo: &ItemPhoto<'_>| update.put(photo);
+    let (added, failed) = describe(embedder, entries, limits, progress, put)?;
+    let photos = added.len();
+    let items = update.commit()?.info().items;
+    Ok(AddReport {
+        photos,
+        items,
+        failed,
+    })
+}
+
+/// What was added to an index.
+#[derive(Debug)]
+pub struct AddReport {
+    /// Photos that were added.
+    pub photos: usize,
+    /// Items of the index now.
+    pub items: u64,
+    /// Photos that were left out, with the reason.
+    pub failed: Vec<(PathBuf, String)>,
+}
+
+type Described<'a> = (Vec<&'a Entry>, Vec<(PathBuf, String)>);
+
+/// Hands over the described photos in the order of the entries; gives those that could be read and the others with the
+/// reason.
+fn describe<'a>(
+    embedder: &Embedder,
+    entries: &'a [Entry],
+    limits: &Limits,
+    progress: &(dyn Fn(usize) + Sync),
+    mut put: impl FnMut(&ItemPhoto<'_>) -> Result<(), IndexError>,
+) -> Result<Described<'a>, BuildError> {
     let mut failed = Vec::new();
     let mut indexed = Vec::new();
     for batch in entries.chunks(BATCH) {
         let described: Vec<_> = batch
             .par_iter()
             .map(|entry| {
-                let descriptor = embed_file(embedder, &entry.image, &options.limits);
+                let descriptor = embed_file(embedder, &entry.image, limits);
                 progress(1);
                 descriptor
             })
@@ -137,7 +213,7 @@ pub fn build_index(
         for (entry, descriptor) in batch.iter().zip(described) {
             match descriptor {
                 Ok(descriptor) => {
-                    writer.push(&ItemPhoto {
+                    put(&ItemPhoto {
                         key: &entry.key,
                         group: entry.group.as_deref(),
                         payload: &entry.payload,
@@ -162,19 +238,7 @@ pub fn build_index(
             first,
         });
     }
-    let mut calibrated = None;
-    writer.finish_with(|index| -> Result<Option<Calibration>, BuildError> {
-        let fitted = Calibration::fit(&calibration::observe(index, embedder, &indexed, options)?);
-        let calibration = fitted.as_ref().ok().cloned();
-        calibrated = Some(fitted);
-        Ok(calibration)
-    })?;
-    let calibrated = calibrated.expect("asked for before the index is published");
-    Ok(BuildReport {
-        photos: indexed.len(),
-        failed,
-        calibrated,
-    })
+    Ok((indexed, failed))
 }
 
 fn group_of(entry: &Entry) -> &str {

@@ -1,6 +1,6 @@
 //! Queries whose answer is known, made of the catalogue itself: what the verdict is calibrated on.
 //!
-//! A photo whose group has others asks for these, itself left out: real photos of one thing differ
+//! A photo of something that others show too asks for these, itself left out: real photos of one thing differ
 //! as a query and its answer do. A lone photo can only be captured by the simulator, half of the
 //! times by a user who points well. Each is asked twice: of the index (right when its own group
 //! comes first) and of the index without its group (then every answer is wrong).
@@ -31,11 +31,15 @@ pub(super) fn observe(
     entries: &[&Entry],
     options: &BuildOptions,
 ) -> Result<Vec<Observation>, BuildError> {
-    let mut photos_of: HashMap<&str, usize> = HashMap::new();
+    let shown_by = |entry: &Entry| match options.groups_of_variants {
+        true => entry.key.clone(),
+        false => group_of(entry).to_owned(),
+    };
+    let mut photos_of: HashMap<String, usize> = HashMap::new();
     for entry in entries {
-        *photos_of.entry(group_of(entry)).or_default() += 1;
+        *photos_of.entry(shown_by(entry)).or_default() += 1;
     }
-    let has_siblings = |entry: &Entry| photos_of[group_of(entry)] > 1;
+    let has_siblings = |entry: &Entry| photos_of[&shown_by(entry)] > 1;
     let mut asked = entries.to_vec();
     asked.retain(|entry| has_siblings(entry));
     if asked.len() < FEWEST_SIBLINGS || asked.len() * LONE_UNLESS < entries.len() {

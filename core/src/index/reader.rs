@@ -62,7 +62,7 @@ pub struct IndexInfo {
     pub vector_bytes: u64,
     /// Bytes of the bundle.
     pub bundle_bytes: u64,
-    /// How the index is searched: `exact-i8`.
+    /// How the index is searched: `exact-i8`, or `lists` where a segment has them.
     pub plan: &'static str,
     /// Number of segment files.
     pub segments: usize,
@@ -204,7 +204,14 @@ impl Index {
             bytes_per_item,
             vector_bytes: self.segments.iter().map(Segment::vector_bytes).sum(),
             bundle_bytes: manifest.bundle.length,
-            plan: PLAN,
+            plan: match self
+                .segments
+                .iter()
+                .any(|segment| segment.lists().is_some())
+            {
+                true => "lists",
+                false => PLAN,
+            },
             segments: manifest.segments.len(),
             dead_items: manifest
                 .segments

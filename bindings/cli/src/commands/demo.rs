@@ -87,7 +87,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let embedder = Embedder::new(open_bundle(arguments.bundle.as_deref())?)?;
     let at = out.join("store.plx");
     let catalogue = catalogue::read(&out.join("catalogue").join("catalogue.csv"), false)?;
-    let options = BuildOptions::default();
+    let options = BuildOptions {
+        groups_of_variants: true,
+        ..BuildOptions::default()
+    };
     index::build_with_bar(&at, &embedder, &catalogue.entries, &options, arguments.jobs)?;
     index::remember_pictures(&at, &catalogue.root);
     let built = start.elapsed().as_secs_f64() - rendered;

@@ -1,4 +1,4 @@
-//! `pocketlens index`: build, info, verify.
+//! `pocketlens index`: build, info, verify; the other commands are in [`update`](super::update).
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use pocketlens::build::{BuildOptions, BuildReport, build_index};
 use pocketlens::embedder::Embedder;
 use pocketlens::index::{Index, Schema};
 
-use super::{open_bundle, print_json, print_line, warn_about};
+use super::{open_bundle, print_json, print_line, update, warn_about};
 use crate::{catalogue, progress};
 
 #[derive(Subcommand)]
@@ -21,6 +21,22 @@ pub(crate) enum Command {
     Info(Inspect),
     /// Check every checksum of an index
     Verify(Inspect),
+    /// Add photos to an index, or replace the items with their keys
+    Add(update::Add),
+    /// Remove items by key
+    Remove(update::Remove),
+    /// Merge small segments and drop what was removed
+    Compact(update::Compact),
+    /// Make one index of shards (index build --shard)
+    Merge(update::Merge),
+    /// Write the pack that turns one index into another, for devices that have the old one
+    Diff(update::Diff),
+    /// Turn an index into the one that a pack leads to
+    Apply(update::Apply),
+    /// Go back to the index before the last pack
+    Rollback(update::Rollback),
+    /// Print all items, one JSON object a line
+    Export(update::Export),
 }
 
 #[derive(Args)]
@@ -43,6 +59,10 @@ pub(crate) struct Build {
     /// {"brand": "keyword", "price": "float"}; unindexed, keyword, tags, integer, float, bool, timestamp, geo
     #[arg(long, value_name = "FILE")]
     columns: Option<PathBuf>,
+    /// Index one of n parts of the catalogue, i/n with i from 1, to be merged with the others; implies
+    /// --no-calibration
+    #[arg(long, value_name = "I/N")]
+    shard: Option<update::Shard>,
     /// Leave the verdict uncalibrated: faster, and "match" is then a guess
     #[arg(long)]
     no_calibration: bool,
@@ -65,19 +85,35 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
         Command::Build(arguments) => build(arguments),
         Command::Info(arguments) => info(arguments),
         Command::Verify(arguments) => verify(arguments),
+        Command::Add(arguments) => arguments.run(),
+        Command::Remove(arguments) => arguments.run(),
+        Command::Compact(arguments) => arguments.run(),
+        Command::Merge(arguments) => arguments.run(),
+        Command::Diff(arguments) => arguments.run(),
+        Command::Apply(arguments) => arguments.run(),
+        Command::Rollback(arguments) => arguments.run(),
+        Command::Export(arguments) => arguments.run(),
     }
 }
 
 fn build(arguments: &Build) -> Result<ExitCode> {
     let embedder = Embedder::new(open_bundle(arguments.bundle.as_deref())?)?;
-    let catalogue = catalogue::read(&arguments.source, arguments.group_by_folder)?;
-    let mut options = BuildOptions::default();
+    let mut catalogue = catalogue::read(&arguments.source, arguments.group_by_folder)?;
+    if let Some(shard) = arguments.shard {
+        catalogue.entries.retain(|entry| shard.has(&entry.key));
+    }
+    let mut options = BuildOptions {
+        // A table names its items; in a folder each photo is one.
+        groups_of_variants: arguments.source.is_file(),
+        is_shard: arguments.shard.is_some(),
+        ..BuildOptions::default()
+    };
     if let Some(path) = &arguments.columns {
         let name = || path.display().to_string();
         let text = std::fs::read_to_string(path).with_context(name)?;
         options.columns = Schema::from_json(&text).with_context(name)?;
     }
-    if arguments.no_calibration {
+    if arguments.no_calibration || arguments.shard.is_some() {
         options.calibration_queries = 0;
     }
     let start = Instant::now();
@@ -92,7 +128,7 @@ fn build(arguments: &Build) -> Result<ExitCode> {
     report.failed.extend(catalogue.failed);
     remember_pictures(&arguments.out, &catalogue.root);
     warn_about(&report.failed);
-    if let Err(reason) = &report.calibrated {
+    if let (Err(reason), None) = (&report.calibrated, arguments.shard) {
         eprintln!("verdicts are not calibrated: {reason}");
     }
     let index = Index::open(&arguments.out)?;

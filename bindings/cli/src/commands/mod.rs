@@ -9,6 +9,7 @@ pub(crate) mod eval;
 pub(crate) mod fit;
 pub(crate) mod index;
 pub(crate) mod search;
+mod update;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@ mod demo;
 mod filters;
 mod open_set;
 mod refusals;
+mod updates;
 
 use std::ffi::OsStr;
 use std::path::Path;
