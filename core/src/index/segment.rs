@@ -146,7 +146,7 @@ impl Segment {
                 "none".to_owned(),
             ));
         }
-        Ok(Self {
+        let mut segment = Self {
             container,
             rows,
             items,
@@ -157,7 +157,12 @@ impl Segment {
             live_rows: OnceLock::new(),
             rows_by_item: OnceLock::new(),
             dim,
-        })
+        };
+        let widest = segment.lists().map(|lists| lists.widest());
+        if let (Some(head), Some(widest)) = (&mut segment.lists, widest) {
+            head.widest = widest;
+        }
+        Ok(segment)
     }
 
     /// The rows of a segment that has them in lists.

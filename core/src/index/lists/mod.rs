@@ -47,6 +47,8 @@ pub(super) struct ListHead {
     /// Bits of the number of an item, 1 to 32.
     pub(super) item_bits: u32,
     pub(super) margins: Margins,
+    /// Largest scale of factors of all lists; not in the file.
+    pub(super) widest: f32,
 }
 
 /// What is still looked at.
@@ -149,6 +151,7 @@ impl ListHead {
             lists,
             item_bits,
             margins,
+            widest: 0.0,
         })
     }
 
@@ -179,6 +182,10 @@ impl Layout {
 }
 
 impl Entry {
+    fn gain_unit(self) -> f64 {
+        f64::from(self.gain_scale)
+    }
+
     fn read(bytes: [u8; ENTRY_BYTES]) -> Self {
         let [place, first, count, scale, gain_scale, factor_scale] =
             std::array::from_fn(|i| std::array::from_fn(|j| bytes[4 * i + j]));
@@ -208,6 +215,11 @@ impl<'a> Lists<'a> {
     fn entry(&self, list: usize) -> Entry {
         let (entries, _) = self.table.as_chunks();
         Entry::read(entries[list])
+    }
+
+    /// Largest scale of factors that is a number.
+    pub(super) fn widest(&self) -> f32 {
+        (0..self.len()).fold(0.0, |widest, list| self.factor_scale(list).max(widest))
     }
 
     /// Scale of a list's centroid, which may be damaged.
@@ -395,7 +407,7 @@ impl<'a> List<'a> {
 
     fn gain(&self, row: usize) -> f64 {
         let gain = u16::from_le_bytes([self.gains[2 * row], self.gains[2 * row + 1]]);
-        f64::from(gain) * f64::from(self.entry.gain_scale)
+        f64::from(gain) * self.entry.gain_unit()
     }
 
     /// Number of the item of a row, not checked.

@@ -131,6 +131,7 @@ pub(in crate::index) fn nearest(
         dot_rows: dot::dot_rows(cpu),
         best: Best::new(wanted.max(LEAST_WANTED), several),
         passed: Vec::with_capacity(512),
+        first: Vec::new(),
         scored: Vec::new(),
         named: Vec::new(),
         dots: Vec::new(),
@@ -139,9 +140,9 @@ pub(in crate::index) fn nearest(
         search.score_all()?;
     } else {
         let nearness = centroid_scores(cpu, lists, query);
-        let order = nearest_first(&nearness);
-        search.first_lists(&order)?;
-        search.within_margins(&order, &nearness)?;
+        let head = head_of(&nearness);
+        search.first_lists(&head, &nearness)?;
+        search.within_margins(&head, &nearness)?;
     }
     let mut best = search.best.into_sorted();
     best.truncate(wanted);
@@ -169,7 +170,8 @@ struct Search<'a> {
     dot_rows: DotRows,
     best: Best,
     passed: Vec<Passed>,
-    /// What the first lists have scored already: list, row.
+    /// The lists that were estimated in full, and what of them is scored already: list, row.
+    first: Vec<u32>,
     scored: Vec<(u32, u32)>,
     /// Rows of a list that are scored together, and their dot products.
     named: Vec<u32>,
@@ -178,32 +180,45 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Estimates the nearest lists in full and scores the best rows of each, until as many as wanted are scored.
-    fn first_lists(&mut self, order: &[u32]) -> Result<(), Damage> {
-        let wanted = FIRST_SCORED * self.best.wanted();
-        let mut scored = 0;
-        for &number in order {
-            if scored >= wanted {
+    fn first_lists(&mut self, head: &[u32], nearness: &[f32]) -> Result<(), Damage> {
+        for &number in head {
+            if self.first_list(number)? {
+                return Ok(());
+            }
+        }
+        // So many are seldom needed: all lists in their order.
+        let mut order: Vec<u32> = (0..nearness.len() as u32).collect();
+        let score = |list: u32| nearness[list as usize];
+        order.sort_unstable_by(|&a, &b| score(b).total_cmp(&score(a)).then(a.cmp(&b)));
+        order.retain(|list| !head.contains(list));
+        for number in order {
+            if self.first_list(number)? {
                 break;
             }
-            let list = self.lists.list(number as usize)?;
-            self.scan(number, &list, i32::MIN);
-            if self.passed.len() > wanted {
-                // A total order, so that the same rows are chosen everywhere.
-                let best_first = |passed: &Passed| (Reverse(passed.estimate), passed.row);
-                self.passed.select_nth_unstable_by_key(wanted, best_first);
-                self.passed.truncate(wanted);
-                self.passed.sort_unstable_by_key(|passed| passed.row);
-            }
-            self.named.clear();
-            self.named
-                .extend(self.passed.iter().map(|passed| passed.row));
-            self.scored
-                .extend(self.named.iter().map(|&row| (number, row)));
-            scored += self.named.len();
-            self.score(&list);
         }
-        self.scored.sort_unstable();
         Ok(())
+    }
+
+    /// Whether enough is scored with this list.
+    fn first_list(&mut self, number: u32) -> Result<bool, Damage> {
+        let wanted = FIRST_SCORED * self.best.wanted();
+        let list = self.lists.list(number as usize)?;
+        self.scan(number, &list, i32::MIN);
+        if self.passed.len() > wanted {
+            // A total order, so that the same rows are chosen everywhere.
+            let best_first = |passed: &Passed| (Reverse(passed.estimate), passed.row);
+            self.passed.select_nth_unstable_by_key(wanted, best_first);
+            self.passed.truncate(wanted);
+            self.passed.sort_unstable_by_key(|passed| passed.row);
+        }
+        self.named.clear();
+        self.named
+            .extend(self.passed.iter().map(|passed| passed.row));
+        self.score(&list);
+        let rows = self.named.iter().map(|&row| (number, row));
+        self.scored.extend(rows);
+        self.first.push(number);
+        Ok(self.scored.len() >= wanted)
     }
 
     fn scan(&mut self, number: u32, list: &List<'_>, least: i32) {
@@ -229,11 +244,18 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// The lists within the margins, given the score to reach, in the order given.
-    fn near_enough(&self, order: &[u32], nearness: &[f32]) -> Vec<u32> {
+    /// The lists within the margins, given the score to reach: those of the head first, since they raise it.
+    fn near_enough(&self, head: &[u32], nearness: &[f32]) -> Vec<u32> {
         let least = self.best.least();
         let reaches = |&number: &u32| self.reaches(number, nearness[number as usize], least);
-        let mut near: Vec<u32> = order.iter().copied().filter(reaches).collect();
+        let mut near: Vec<u32> = head.iter().copied().filter(reaches).collect();
+        // Most lists are out of reach even of the widest.
+        let cut = least - self.margins.list * self.lists.head.widest;
+        for (number, &score) in (0..).zip(nearness) {
+            if !(score < cut) && reaches(&number) && !head.contains(&number) {
+                near.push(number);
+            }
+        }
         // A mask thins out the lists: more of them are looked at.
         let rows = f64::from(self.lists.head.rows);
         let asked = self.mask.map_or(rows, |mask| mask.count() as f64);
@@ -258,16 +280,18 @@ impl Search<'_> {
     }
 
     /// Scans what lies within the margins.
-    fn within_margins(&mut self, order: &[u32], nearness: &[f32]) -> Result<(), Damage> {
-        let (near, lists) = (self.near_enough(order, nearness), self.lists);
+    fn within_margins(&mut self, head: &[u32], nearness: &[f32]) -> Result<(), Damage> {
+        let (near, lists) = (self.near_enough(head, nearness), self.lists);
         let mut opened = near
             .iter()
             .map(|&number| Ok((number, lists.list(number as usize)?)));
         let mut next = opened.next().transpose()?;
+        self.scored.sort_unstable();
         while let Some((number, list)) = next {
             next = opened.next().transpose()?;
             if let Some((_, list)) = next {
-                prefetch(list.codes.signs);
+                let signs = list.codes.signs;
+                prefetch(&signs[..signs.len().min(PREFETCHED)]);
             }
             // The score to reach has risen since.
             if !self.reaches(number, nearness[number as usize], self.best.least()) {
@@ -285,10 +309,13 @@ impl Search<'_> {
             if self.passed.is_empty() {
                 continue;
             }
-            let is_new = |row: &u32| self.scored.binary_search(&(number, *row)).is_err();
             self.named.clear();
             self.named
-                .extend(self.passed.iter().map(|passed| passed.row).filter(is_new));
+                .extend(self.passed.iter().map(|passed| passed.row));
+            if self.first.contains(&number) {
+                let is_new = |row: &u32| self.scored.binary_search(&(number, *row)).is_err();
+                self.named.retain(is_new);
+            }
             self.score(&list);
         }
         Ok(())
@@ -301,9 +328,11 @@ impl Search<'_> {
         (self.dot_codes)(&query.wide, &list.codes, &self.named, &mut self.dots);
         let centroid = query.wide.dot(self.dot_rows, list.centroid);
         let centroid = f64::from(centroid) * f64::from(list.entry.scale);
+        let unit = list.entry.gain_unit();
+        let (gains, _) = list.gains.as_chunks::<2>();
         for (&row, &dot) in self.named.iter().zip(&self.dots) {
-            let dot = query.wide.signed(dot) as f64;
-            let score = (centroid + list.gain(row as usize) * dot) * query.wide_unit;
+            let gain = f64::from(u16::from_le_bytes(gains[row as usize])) * unit;
+            let score = (centroid + gain * query.wide.signed(dot) as f64) * query.wide_unit;
             let score = (score as f32).clamp(-1.0, 1.0);
             if score >= self.best.least() {
                 let item = list.item(row as usize);
@@ -314,24 +343,25 @@ impl Search<'_> {
     }
 }
 
-/// All lists, the [`HEAD`] with the highest scores first: they raise the score to reach.
-fn nearest_first(nearness: &[f32]) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..nearness.len() as u32).collect();
+/// The [`HEAD`] lists with the highest scores, best first.
+fn head_of(nearness: &[f32]) -> Vec<u32> {
     let score = |list: u32| nearness[list as usize];
     let mut head: Vec<u32> = Vec::with_capacity(HEAD + 1);
-    for list in 0..nearness.len() as u32 {
-        if head.len() < HEAD || score(list) > score(head[HEAD - 1]) {
-            let at = head.partition_point(|&kept| score(kept) >= score(list));
+    let mut least = f32::NEG_INFINITY;
+    for (list, &near) in (0..).zip(nearness) {
+        if near > least || head.len() < HEAD {
+            let at = head.partition_point(|&kept| score(kept) >= near);
             head.insert(at, list);
             head.truncate(HEAD);
+            if head.len() == HEAD {
+                least = score(head[HEAD - 1]);
+            }
         }
     }
-    for (at, &list) in head.iter().enumerate() {
-        let from = order.iter().position(|&other| other == list);
-        order.swap(at, from.unwrap_or(at));
-    }
-    order
+    head
 }
 
+/// Bytes of the next list's signs that are fetched while one is scanned; the processor goes on by itself.
+const PREFETCHED: usize = 512;
 /// Lists that are looked at in the order of their centroids' scores.
 const HEAD: usize = 8;

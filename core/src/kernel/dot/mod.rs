@@ -8,6 +8,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512vnni;
 mod generic;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +26,10 @@ pub(crate) type DotRows = fn(query: &[i8], rows: &[i8], out: &mut [i32]);
 pub(crate) fn dot_rows(cpu: Cpu) -> DotRows {
     #[cfg(target_arch = "x86_64")]
     if let Some(kernel) = avx512vnni::dot_rows(cpu).or_else(|| avx2::dot_rows(cpu)) {
+        return kernel;
+    }
+    #[cfg(target_arch = "aarch64")]
+    if let Some(kernel) = neon::dot_rows(cpu) {
         return kernel;
     }
     let _ = cpu;

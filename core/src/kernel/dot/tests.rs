@@ -57,6 +57,10 @@ suite!(generic_, Some(generic::dot_rows as DotRows));
 suite!(avx2_, avx2::dot_rows(Cpu::native()));
 #[cfg(target_arch = "x86_64")]
 suite!(avx512vnni_, avx512vnni::dot_rows(Cpu::native()));
+#[cfg(target_arch = "aarch64")]
+suite!(neon_, Cpu::named("neon").and_then(neon::dot_rows));
+#[cfg(target_arch = "aarch64")]
+suite!(sdot_, Cpu::named("sdot").and_then(neon::dot_rows));
 suite!(dispatched, Some(dot_rows(Cpu::native())));
 
 #[test]

@@ -26,14 +26,6 @@ pub(super) fn scan_signs(
                 *sum += u16::from(low_table[low]) + u16::from(high_table[high]);
             }
         }
-        for (row, sum) in sums.into_iter().enumerate() {
-            let at = block * BLOCK + row;
-            let signed = i32::from(sum) - tables.raised;
-            let estimate = signed * i32::from(rows.factors[at]);
-            if asked >> row & 1 == 1 && estimate >= least {
-                let row = at as u32;
-                passed.push(Passed { row, estimate });
-            }
-        }
+        super::pass(sums, tables, rows, (block, asked), least, passed);
     }
 }

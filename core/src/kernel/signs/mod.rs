@@ -9,8 +9,12 @@
 //! bit) to `8j + 7`, one bit each, 1 for a sign that is not negative.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512vnni;
 mod generic;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 #[cfg(test)]
 mod tests;
 
@@ -67,11 +71,35 @@ pub(crate) type ScanSigns = fn(&Tables, &SignRows<'_>, least: i32, &mut Vec<Pass
 /// The fastest implementation for a processor.
 pub(crate) fn scan_signs(cpu: Cpu) -> ScanSigns {
     #[cfg(target_arch = "x86_64")]
-    if let Some(kernel) = avx512vnni::scan_signs(cpu) {
+    if let Some(kernel) = avx512vnni::scan_signs(cpu).or_else(|| avx2::scan_signs(cpu)) {
+        return kernel;
+    }
+    #[cfg(target_arch = "aarch64")]
+    if let Some(kernel) = neon::scan_signs(cpu) {
         return kernel;
     }
     let _ = cpu;
     generic::scan_signs
+}
+
+/// Lets the rows of a block pass whose sums of table entries are these.
+fn pass(
+    sums: [u16; BLOCK],
+    tables: &Tables,
+    rows: &SignRows<'_>,
+    (block, asked): (usize, u16),
+    least: i32,
+    passed: &mut Vec<Passed>,
+) {
+    for (row, sum) in sums.into_iter().enumerate() {
+        let at = block * BLOCK + row;
+        let signed = i32::from(sum) - tables.raised;
+        let estimate = signed * i32::from(rows.factors[at]);
+        if asked >> row & 1 == 1 && estimate >= least {
+            let row = at as u32;
+            passed.push(Passed { row, estimate });
+        }
+    }
 }
 
 impl Tables {

@@ -129,5 +129,9 @@ macro_rules! suite {
 
 suite!(generic_, Some(generic::scan_signs as ScanSigns));
 #[cfg(target_arch = "x86_64")]
+suite!(avx2_, avx2::scan_signs(Cpu::native()));
+#[cfg(target_arch = "aarch64")]
+suite!(neon_, neon::scan_signs(Cpu::native()));
+#[cfg(target_arch = "x86_64")]
 suite!(avx512vnni_, avx512vnni::scan_signs(Cpu::native()));
 suite!(dispatched, Some(scan_signs(Cpu::native())));
