@@ -16,7 +16,7 @@ def clustered(case: str) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1)
     centres = rng.standard_normal((size // 100, DIM), dtype=np.float32)
     turn = np.linalg.qr(rng.standard_normal((DIM, DIM)))[0].astype(np.float32)
-    deviations = np.arange(1, DIM + 1, dtype=np.float32) ** -0.5
+    deviations = 1 / np.arange(1, DIM + 1, dtype=np.float32)
     deviations *= 0.7 * np.sqrt(DIM / np.sum(deviations**2))
 
     def draw(count: int) -> np.ndarray:
