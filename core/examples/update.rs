@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         milliseconds(times[times.len() - 1]),
     );
 
-    let version = |n: u64| u64::from(n % every == 0);
+    let version = |n: u64| u64::from(n.is_multiple_of(every));
     build(&replaced, (0..ITEMS).map(|n| (10 * n, version(n))))?;
     let added = (0..CHANGED).map(|n| (10 * n * every + 1, 0));
     build(&inserted, (0..ITEMS).map(|n| (10 * n, 0)).chain(added))?;

@@ -101,8 +101,10 @@ fn items() -> impl Strategy<Value = Items> {
     proptest::collection::btree_map("[a-e]{1,2}", item(), 0..20)
 }
 
-/// A commit: keys that are put, and keys that are removed.
-fn change() -> impl Strategy<Value = Vec<(String, Option<(String, Vec<Vec<f32>>)>)>> {
+/// Part of a commit: a key, and the group and vectors that it is to have, or none to remove it.
+type Change = (String, Option<(String, Vec<Vec<f32>>)>);
+
+fn change() -> impl Strategy<Value = Vec<Change>> {
     vec(("[a-e]{1,2}", proptest::option::of(item())), 0..8)
 }
 

@@ -348,6 +348,7 @@ fn cut_everywhere(start: &Path, act: impl Fn(&Path, &dyn Storage) -> Result<(), 
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn text(error: impl ToString) -> String {
     error.to_string()
 }

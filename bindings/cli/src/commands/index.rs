@@ -1,4 +1,4 @@
-//! `pocketlens index`: build, info, verify; the other commands are in [`update`](super::update).
+//! `pocketlens index`: build, info, verify; the other commands are in [`update`].
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -49,6 +49,10 @@ pub(super) struct Fault {
     pub(super) found: String,
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "literals and numbers, on the error path"
+)]
 fn fault<T>(expected: &'static str, found: impl ToString) -> Result<T, Fault> {
     Err(Fault {
         expected,

@@ -64,7 +64,7 @@ pub fn diff(delta: &Delta<'_>, out: &Path) -> Result<Packed, PackError> {
         .filter(|entry| !kept.contains(&(&entry.file, &entry.sha256)))
         .collect();
     let head = Head {
-        base: old.as_ref().map(|old| old.digest()),
+        base: old.as_ref().map(Snapshot::digest),
         files: entries.iter().map(|entry| entry.file.clone()).collect(),
         manifest: String::from_utf8_lossy(&new.manifest).into_owned(),
     };

@@ -252,7 +252,8 @@ impl Search<'_> {
         // Most lists are out of reach even of the widest.
         let cut = least - self.margins.list * self.lists.head.widest;
         for (number, &score) in (0..).zip(nearness) {
-            if !(score < cut) && reaches(&number) && !head.contains(&number) {
+            let is_far = score < cut;
+            if !is_far && reaches(&number) && !head.contains(&number) {
                 near.push(number);
             }
         }
@@ -276,7 +277,8 @@ impl Search<'_> {
     /// when the list is read.
     fn reaches(&self, number: u32, near: f32, least: f32) -> bool {
         let reach = self.margins.list * self.lists.factor_scale(number as usize);
-        !(near + reach < least)
+        let is_far = near + reach < least;
+        !is_far
     }
 
     /// Scans what lies within the margins.
