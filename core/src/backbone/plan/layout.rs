@@ -114,7 +114,12 @@ impl<'a> Layout<'a> {
             let count = inside.end - at;
             match whole {
                 &[above, middle, below] if length == 9 => {
-                    join_nines([above, middle, below], from, step, &mut to[..count * self.sum]);
+                    join_nines(
+                        [above, middle, below],
+                        from,
+                        step,
+                        &mut to[..count * self.sum],
+                    );
                 }
                 _ => {
                     for x in 0..count {

@@ -216,40 +216,88 @@ unsafe fn tile<const N: usize, const B: usize, const HARD_SWISH: bool, const RES
             }
         }
     }
-    // Packing takes four registers: one row, two or four. All bounds are known here, lest the sums
-    // leave their registers.
-    for i in (0..N).step_by(4 / B) {
-        let (mut four, mut multipliers) = ([sums[i][0]; 4], [blocks[0].multiplier; 4]);
+    // One by one and not in a loop, lest the sums leave their registers.
+    let mut out = Output {
+        blocks,
+        packed,
+        residual,
+        out,
+        first,
+    };
+    // SAFETY: as the caller says.
+    unsafe {
+        out.store::<N, 0>(&sums);
+        if N * B > 4 {
+            out.store::<N, 4>(&sums);
+        }
+        if N * B > 8 {
+            out.store::<N, 8>(&sums);
+            out.store::<N, 12>(&sums);
+        }
+    }
+}
+
+/// Where a tile's sums go.
+struct Output<'a, 'b, const B: usize, const HARD_SWISH: bool, const RESIDUAL: bool> {
+    blocks: &'a [Block; B],
+    packed: &'a Packed<HARD_SWISH, RESIDUAL>,
+    residual: &'a Rows<'a>,
+    out: &'a mut RowsMut<'b>,
+    /// The first row.
+    first: usize,
+}
+
+impl<const B: usize, const HARD_SWISH: bool, const RESIDUAL: bool>
+    Output<'_, '_, B, HARD_SWISH, RESIDUAL>
+{
+    /// Requantises four times sixteen sums from number `AT` on, which are one row, two or four, and
+    /// stores them; rows that are not there are left out.
+    ///
+    /// # Safety
+    /// As for [`tile`].
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn store<const N: usize, const AT: usize>(&mut self, sums: &[[__m512i; B]; N]) {
+        let i = AT / B % N;
+        let (mut four, mut multipliers) = ([sums[i][0]; 4], [self.blocks[0].multiplier; 4]);
         let mut residuals = [_mm_setzero_si128(); 4];
         for at in 0..4 {
             if i + at / B < N {
-                let block = &blocks[at % B];
+                let block = &self.blocks[at % B];
                 four[at] = sums[i + at / B][at % B];
                 multipliers[at] = block.multiplier;
                 if RESIDUAL {
+                    let row = self.residual.row(self.first + i + at / B);
                     // SAFETY: the row is one of the residual's.
-                    residuals[at] = unsafe { block.load(residual.row(first + i + at / B)) };
+                    residuals[at] = unsafe { block.load(row) };
                 }
             }
         }
-        let bytes = packed.apply(four, multipliers, residuals);
-        let row = first + i;
+        let bytes = self.packed.apply(four, multipliers, residuals);
         // SAFETY: the blocks' outputs are within the checked rows.
         unsafe {
-            if B == 4 && !blocks[B - 1].half {
-                _mm512_storeu_si512(out.row(row).add(blocks[0].at).cast(), bytes);
-                continue;
+            if B == 4 && !self.blocks[B - 1].half {
+                let row = self.out.row(self.first + i).add(self.blocks[0].at);
+                return _mm512_storeu_si512(row.cast(), bytes);
             }
-            blocks[0].store(out.row(row), _mm512_castsi512_si128(bytes));
-            if i + 1 / B < N {
-                blocks[1 % B].store(out.row(row + 1 / B), _mm512_extracti32x4_epi32::<1>(bytes));
-            }
-            if i + 2 / B < N {
-                blocks[2 % B].store(out.row(row + 2 / B), _mm512_extracti32x4_epi32::<2>(bytes));
-            }
-            if i + 3 / B < N {
-                blocks[3 % B].store(out.row(row + 3 / B), _mm512_extracti32x4_epi32::<3>(bytes));
-            }
+            self.store_one::<N>(i, 0, _mm512_castsi512_si128(bytes));
+            self.store_one::<N>(i, 1, _mm512_extracti32x4_epi32::<1>(bytes));
+            self.store_one::<N>(i, 2, _mm512_extracti32x4_epi32::<2>(bytes));
+            self.store_one::<N>(i, 3, _mm512_extracti32x4_epi32::<3>(bytes));
+        }
+    }
+
+    /// The one at `at` of four that begin with row `i`.
+    ///
+    /// # Safety
+    /// As for [`tile`].
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn store_one<const N: usize>(&mut self, i: usize, at: usize, bytes: __m128i) {
+        if i + at / B < N {
+            let row = self.out.row(self.first + i + at / B);
+            // SAFETY: the blocks' outputs are within the checked rows.
+            unsafe { self.blocks[at % B].store(row, bytes) };
         }
     }
 }
