@@ -97,22 +97,39 @@ impl<'a> Layout<'a> {
             _ => &[],
         };
         let length = window.size[1] * self.depth;
-        for (at, x) in columns.enumerate() {
-            let to = at * self.sum;
-            if !whole.is_empty() && self.inside.contains(&x) {
-                let from = (x * window.stride[1] - self.front[1]) * stride;
-                if let [above, middle, below] = whole
-                    && length == 9
-                {
-                    join_nines([above, middle, below], from, &mut panel[to..]);
-                    continue;
-                }
-                for (ky, row) in whole.iter().enumerate() {
-                    copy(panel, to + ky * length, row, from, length);
-                }
-            } else {
-                self.lay_out_window(x, offset, &rows, &row, &mut panel[to..]);
+        let inside = match whole.is_empty() {
+            true => columns.start..columns.start,
+            false => self.inside.start.max(columns.start)..self.inside.end.min(columns.end),
+        };
+        let mut at = columns.start;
+        while at < columns.end {
+            let to = &mut panel[(at - columns.start) * self.sum..];
+            if !inside.contains(&at) {
+                self.lay_out_window(at, offset, &rows, &row, to);
+                at += 1;
+                continue;
             }
+            let from = (at * window.stride[1] - self.front[1]) * stride;
+            let step = window.stride[1] * stride;
+            let count = inside.end - at;
+            match whole {
+                &[above, middle, below] if length == 9 => {
+                    join_nines(
+                        [above, middle, below],
+                        from,
+                        step,
+                        &mut to[..count * self.sum],
+                    );
+                }
+                _ => {
+                    for x in 0..count {
+                        for (ky, row) in whole.iter().enumerate() {
+                            copy(to, x * self.sum + ky * length, row, from + x * step, length);
+                        }
+                    }
+                }
+            }
+            at = inside.end;
         }
     }
 
@@ -142,22 +159,34 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// Three pieces of 9 bytes, one behind the other: the window of 3×3 on a photo, which every network
-/// begins with.
-#[inline]
-fn join_nines(rows: [&[u8]; 3], from: usize, to: &mut [u8]) {
-    if let [Some(a), Some(b), Some(c)] = rows.map(|row| row[from..].first_chunk::<16>())
-        && let Some(to) = to.first_chunk_mut::<32>()
-    {
-        let nine = (1u128 << 72) - 1;
-        let [a, b, c] = [a, b, c].map(|bytes| u128::from_le_bytes(*bytes) & nine);
-        let (low, high) = to.split_at_mut(16);
-        low.copy_from_slice(&(a | b << 72).to_le_bytes());
-        // What is left of the second piece are two bytes.
-        high.copy_from_slice(&(b >> 56 | c << 16).to_le_bytes());
-    } else {
-        for (at, row) in rows.iter().enumerate() {
-            to[9 * at..9 * at + 9].copy_from_slice(&row[from..from + 9]);
+/// Three pieces of 9 bytes, one behind the other in 32: the windows of 3×3 on a photo, which every
+/// network begins with.
+fn join_nines(rows: [&[u8]; 3], from: usize, step: usize, panel: &mut [u8]) {
+    let length = rows[0].len().min(rows[1].len()).min(rows[2].len());
+    let rows = rows.map(|row| &row[..length]);
+    for (at, to) in panel.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        let from = from + at * step;
+        let [a, b, c] = rows.map(|row| &row[from..]);
+        // The last two bytes of the third piece are written with one that meets a weight of 0.
+        if let (Some(a), Some(b), Some(c)) = (
+            a.first_chunk::<10>(),
+            b.first_chunk::<10>(),
+            c.first_chunk::<10>(),
+        ) {
+            let eight = |bytes: &[u8; 10]| {
+                let [first @ .., _, _] = *bytes;
+                u64::from_le_bytes(first)
+            };
+            let (low, high) = to.split_at_mut(16);
+            low[..8].copy_from_slice(&a[..8]);
+            low[8..].copy_from_slice(&(u64::from(a[8]) | eight(b) << 8).to_le_bytes());
+            let b = u64::from(u16::from_le_bytes([b[7], b[8]]));
+            high[..8].copy_from_slice(&(b | eight(c) << 16).to_le_bytes());
+            high[8..12].copy_from_slice(&c[6..]);
+        } else {
+            for (ky, piece) in [a, b, c].iter().enumerate() {
+                to[9 * ky..9 * ky + 9].copy_from_slice(&piece[..9]);
+            }
         }
     }
 }

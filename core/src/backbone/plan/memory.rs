@@ -122,7 +122,7 @@ impl Prepared {
 
 /// Output locations whose windows are laid out at a time.
 pub(super) fn panel_locations(sum: usize) -> usize {
-    (PANEL / sum).clamp(1, 1024)
+    (PANEL / sum).clamp(1, 512)
 }
 
 /// A panel of windows, and for groups the results before they are spread over the channels.

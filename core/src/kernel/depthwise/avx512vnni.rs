@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::super::requantise::avx512::{Packed, Rule};
-use super::{BLOCK, Cpu, Depthwise, DepthwiseRow, Input, OUTPUTS, Requantise, block_length, check};
+use super::{BLOCK, Cpu, Depthwise, DepthwiseRow, Input, OUTPUTS, Requantise, check};
 
 pub(super) fn depthwise_row(cpu: Cpu) -> Option<DepthwiseRow> {
     cpu.has_avx512_vnni().then_some(run as DepthwiseRow)
@@ -58,18 +58,24 @@ unsafe fn all_blocks<
     out: &mut [u8],
 ) {
     let rule = Rule::new(requantise);
-    let packed = Packed::new(requantise);
+    let linear = Packed::<false, false>::new(requantise);
+    let hard_swish = Packed::<true, false>::new(requantise);
+    let enough = out.len() >= 4 * input.location;
     for first in (0..weights.channels).step_by(OUTPUTS) {
+        // Where eight channels are left, the block overlaps with the one before.
+        let first = first.min(input.location.saturating_sub(OUTPUTS));
         // SAFETY: tables are padded to sixteen channels; rows and outputs have eight or sixteen
         // bytes from `first` on in each location, and `LONG` says which.
         unsafe {
             let block = Block::<SIZE, GROUPS>::new(weights, requantise, first);
-            match (input.location - first, &packed) {
-                (8, _) => block.row::<STRIDE, false>(&rule, rows, input, first, out),
-                (_, Some(packed)) if out.len() >= 4 * input.location => {
-                    block.fours::<STRIDE, WIDE>(packed, rows, input, first, out);
-                }
-                _ => block.row::<STRIDE, true>(&rule, rows, input, first, out),
+            if input.location == 8 {
+                block.row::<STRIDE, false>(&rule, rows, input, first, out);
+            } else if let (Some(packed), true) = (&linear, enough) {
+                block.fours::<STRIDE, WIDE, _>(packed, rows, input, first, out);
+            } else if let (Some(packed), true) = (&hard_swish, enough) {
+                block.fours::<STRIDE, WIDE, _>(packed, rows, input, first, out);
+            } else {
+                block.row::<STRIDE, true>(&rule, rows, input, first, out);
             }
         }
     }
@@ -84,7 +90,7 @@ struct Block<const SIZE: usize, const GROUPS: usize> {
 
 impl<const SIZE: usize, const GROUPS: usize> Block<SIZE, GROUPS> {
     /// # Safety
-    /// [`check`] must have passed; `first` is a channel and a multiple of 16.
+    /// [`check`] must have passed; `first` is a multiple of 8, and so is what is left of the channels.
     #[target_feature(enable = "avx512f")]
     unsafe fn new(weights: &Depthwise<'_>, requantise: &Requantise<'_>, first: usize) -> Self {
         let mut block = Self {
@@ -94,12 +100,20 @@ impl<const SIZE: usize, const GROUPS: usize> Block<SIZE, GROUPS> {
             // SAFETY: as above.
             multiplier: unsafe { _mm512_loadu_ps(requantise.multiplier.as_ptr().add(first)) },
         };
-        let packed = &weights.packed[first / OUTPUTS * block_length(SIZE)..];
-        let (dwords, _) = packed.as_chunks::<BLOCK>();
-        for (at, dwords) in dwords[..SIZE * GROUPS].iter().enumerate() {
-            // SAFETY: 64 bytes stand there.
-            block.weights[at / GROUPS][at % GROUPS] =
-                unsafe { _mm512_loadu_si512(dwords.as_ptr().cast()) };
+        let (dwords, _) = weights.packed.as_chunks::<{ BLOCK / 2 }>();
+        // Eight channels each; those behind stand in the next block.
+        let low = first / OUTPUTS * 2 * SIZE * GROUPS + first % OUTPUTS / 8;
+        let high = match first % OUTPUTS {
+            0 => low + 1,
+            _ => low + 2 * SIZE * GROUPS - 1,
+        };
+        for at in 0..SIZE * GROUPS {
+            // SAFETY: 32 bytes stand in each.
+            block.weights[at / GROUPS][at % GROUPS] = unsafe {
+                let low = _mm256_loadu_si256(dwords[low + 2 * at].as_ptr().cast());
+                let high = _mm256_loadu_si256(dwords[high + 2 * at].as_ptr().cast());
+                _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
+            };
         }
         block
     }
@@ -130,7 +144,11 @@ impl<const SIZE: usize, const GROUPS: usize> Block<SIZE, GROUPS> {
                 // SAFETY: as above.
                 columns[kx] = unsafe { column::<SIZE, GROUPS, LONG>(&rows, input, first, x) };
             }
-            let bytes = rule.apply(self.sum(&columns, 0), self.multiplier, None);
+            let mut sums = self.bias;
+            for kx in 0..SIZE {
+                sums = self.add(sums, &columns[kx], kx);
+            }
+            let bytes = rule.apply(sums, self.multiplier, None);
             // SAFETY: the location has eight or sixteen bytes from `first` on.
             unsafe {
                 let to = out.as_mut_ptr().add(first);
@@ -152,9 +170,9 @@ impl<const SIZE: usize, const GROUPS: usize> Block<SIZE, GROUPS> {
     /// [`check`] must have passed; each location must have sixteen bytes from `first` on; `WIDE` must
     /// be the columns that four outputs read.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    unsafe fn fours<const STRIDE: usize, const WIDE: usize>(
+    unsafe fn fours<const STRIDE: usize, const WIDE: usize, const HARD_SWISH: bool>(
         &self,
-        packed: &Packed,
+        packed: &Packed<HARD_SWISH, false>,
         rows: &[&[u8]],
         input: &Input,
         first: usize,
@@ -188,13 +206,17 @@ impl<const SIZE: usize, const GROUPS: usize> Block<SIZE, GROUPS> {
                     }
                 }
             }
-            let sums = [
-                self.sum(&columns, 0),
-                self.sum(&columns, STRIDE),
-                self.sum(&columns, 2 * STRIDE),
-                self.sum(&columns, 3 * STRIDE),
-            ];
-            let bytes = packed.apply(sums, [self.multiplier; 4]);
+            // Column by column, so that four sums grow side by side.
+            let mut sums = [self.bias; 4];
+            for x in 0..WIDE {
+                for output in 0..4 {
+                    let kx = x.wrapping_sub(output * STRIDE);
+                    if kx < SIZE {
+                        sums[output] = self.add(sums[output], &columns[x], kx);
+                    }
+                }
+            }
+            let bytes = packed.apply(sums, [self.multiplier; 4], [_mm_setzero_si128(); 4]);
             // SAFETY: the locations have sixteen bytes from `first` on.
             unsafe {
                 let to = out.as_mut_ptr().add(at * input.location + first);
@@ -228,23 +250,19 @@ impl<const SIZE: usize, const GROUPS: usize> Block<SIZE, GROUPS> {
         }
     }
 
-    /// The sums of the output whose window begins at one of the columns.
+    /// Adds one column's products.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     #[inline]
-    fn sum<const WIDE: usize>(&self, columns: &[[__m512i; GROUPS]; WIDE], from: usize) -> __m512i {
-        let mut sums = self.bias;
-        for kx in 0..SIZE {
-            for group in 0..GROUPS {
-                let values = columns[from + kx][group];
-                sums = _mm512_dpbusd_epi32(sums, values, self.weights[kx][group]);
-            }
+    fn add(&self, mut sums: __m512i, column: &[__m512i; GROUPS], kx: usize) -> __m512i {
+        for group in 0..GROUPS {
+            sums = _mm512_dpbusd_epi32(sums, column[group], self.weights[kx][group]);
         }
         sums
     }
 }
 
 /// The column at `x`, counted from the padding on: of each channel a dword of four rows, the first
-/// lowest; what is beyond the last row is 0.
+/// lowest; what is beyond the last row means nothing, for it meets weights of 0.
 ///
 /// # Safety
 /// Each row must have the input's locations, of sixteen bytes from `first` on, or eight unless
@@ -276,61 +294,49 @@ unsafe fn inner_column<const SIZE: usize, const GROUPS: usize, const LONG: bool>
     rows: &[*const u8; SIZE],
     at: usize,
 ) -> [__m512i; GROUPS] {
-    let mut column = [_mm512_setzero_si512(); GROUPS];
-    for group in 0..GROUPS {
-        let first = 4 * group;
-        // SAFETY: the caller says that the bytes are there.
-        let mut dwords = unsafe { spread::<LONG, 0>(rows[first].add(at)) };
-        if first + 1 < SIZE {
-            // SAFETY: as above.
-            dwords = _mm512_or_si512(dwords, unsafe {
-                spread::<LONG, 1>(rows[first + 1].add(at))
-            });
-        }
-        if first + 2 < SIZE {
-            // SAFETY: as above.
-            dwords = _mm512_or_si512(dwords, unsafe {
-                spread::<LONG, 2>(rows[first + 2].add(at))
-            });
-        }
-        if first + 3 < SIZE {
-            // SAFETY: as above.
-            dwords = _mm512_or_si512(dwords, unsafe {
-                spread::<LONG, 3>(rows[first + 3].add(at))
-            });
-        }
-        column[group] = dwords;
-    }
-    column
-}
-
-/// Sixteen channels of one row, each as byte `BYTE` of a dword.
-///
-/// # Safety
-/// `at` must have sixteen bytes behind it, or eight unless `LONG`.
-#[target_feature(enable = "avx512f,avx512bw")]
-#[inline]
-unsafe fn spread<const LONG: bool, const BYTE: usize>(at: *const u8) -> __m512i {
-    // SAFETY: as the caller says.
-    let bytes = unsafe {
-        match LONG {
-            true => _mm_loadu_si128(at.cast()),
-            false => _mm_loadl_epi64(at.cast()),
-        }
-    };
-    // Channel c is byte c % 16 of each lane; a negative index gives 0.
-    const fn places(byte: usize) -> [i32; 16] {
+    // Dwords of neighbouring channels, then one row's bytes each: rows meet in dwords by two
+    // transpositions of four by four, across lanes and inside of them.
+    let across = const {
         let mut places = [0; 16];
-        let mut channel = 0;
-        while channel < 16 {
-            let empty = 0x8080_8080_u32 & !(0xFF << (8 * byte));
-            places[channel] = (empty | (channel as u32) << (8 * byte)).cast_signed();
-            channel += 1;
+        let mut at = 0;
+        while at < 16 {
+            let (channels, row) = (at / 4, at % 4);
+            places[at] = (row / 2 * 16 + row % 2 * 4 + channels) as i32;
+            at += 1;
         }
         places
-    }
-    let places = const { places(BYTE) };
+    };
     // SAFETY: 64 bytes stand there.
-    let places = unsafe { _mm512_loadu_si512(places.as_ptr().cast()) };
-    _mm512_shuffle_epi8(_mm512_broadcast_i32x4(bytes), places)
+    let across = unsafe { _mm512_loadu_si512(across.as_ptr().cast()) };
+    let inside = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    let inside = _mm512_broadcast_i32x4(inside);
+    let load = |row: usize| {
+        // SAFETY: the caller says that the bytes are there.
+        unsafe {
+            match LONG {
+                true => _mm_loadu_si128(rows[row].add(at).cast()),
+                false => _mm_loadl_epi64(rows[row].add(at).cast()),
+            }
+        }
+    };
+    let pair = |row: usize| {
+        let low = _mm256_castsi128_si256(load(row));
+        // What is beyond the last row meets weights of 0.
+        _mm512_castsi256_si512(match row + 1 < SIZE {
+            true => _mm256_inserti128_si256::<1>(low, load(row + 1)),
+            false => low,
+        })
+    };
+    let mut column = [_mm512_setzero_si512(); GROUPS];
+    for group in 0..GROUPS {
+        column[group] = match SIZE - 4 * group {
+            1 => _mm512_cvtepu8_epi32(load(4 * group)),
+            _ => {
+                let dwords =
+                    _mm512_permutex2var_epi32(pair(4 * group), across, pair(4 * group + 2));
+                _mm512_shuffle_epi8(dwords, inside)
+            }
+        };
+    }
+    column
 }

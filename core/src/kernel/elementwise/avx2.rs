@@ -20,7 +20,13 @@ pub(super) fn elementwise(cpu: Cpu) -> Option<Elementwise> {
 }
 
 #[target_feature(enable = "avx2")]
-fn multiply(values: &[u8], zero: f32, factors: &[f32], rounding: Rounding, out: &mut [u8]) {
+pub(super) fn multiply(
+    values: &[u8],
+    zero: f32,
+    factors: &[f32],
+    rounding: Rounding,
+    out: &mut [u8],
+) {
     generic::multiply(values, zero, factors, rounding, out);
 }
 

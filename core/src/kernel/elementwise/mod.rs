@@ -2,10 +2,13 @@
 //! excite, pooling.
 //!
 //! Plain loops that compilers turn into vector code; the files differ in what they are compiled for.
+//! Only products with AVX-512, which compilers leave half empty, are written by hand.
 //! Products and sums are single and separate, so that the bits are the same.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod generic;
 #[cfg(test)]
 mod tests;
@@ -54,7 +57,7 @@ pub(crate) struct Elementwise {
 /// The fastest implementations for a processor.
 pub(crate) fn elementwise(cpu: Cpu) -> Elementwise {
     #[cfg(target_arch = "x86_64")]
-    if let Some(fast) = avx2::elementwise(cpu) {
+    if let Some(fast) = avx512::elementwise(cpu).or_else(|| avx2::elementwise(cpu)) {
         return fast;
     }
     let _ = cpu;

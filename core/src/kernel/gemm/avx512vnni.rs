@@ -5,7 +5,6 @@
 
 use std::arch::x86_64::*;
 
-use super::super::requantise::Activation;
 use super::super::requantise::avx512::{Packed, Rule};
 use super::{Cpu, Gemm, OUTPUTS, Requantise, Rows, RowsMut, Weights, check};
 
@@ -30,31 +29,36 @@ fn run(
     check(a, weights, requantise, residual, out);
     // SAFETY: `gemm` gives this function away only if the processor has AVX-512 VNNI; the lengths
     // were checked above.
-    unsafe { all_tiles(a, weights, requantise, residual, out) }
+    unsafe {
+        if let Some(residual) = residual {
+            match Packed::<false, true>::new(requantise) {
+                Some(packed) => all_tiles(a, weights, requantise, &packed, residual, out),
+                None => all_sums(a, weights, requantise, Some(residual), out),
+            }
+        } else if let Some(packed) = Packed::<false, false>::new(requantise) {
+            all_tiles(a, weights, requantise, &packed, a, out);
+        } else if let Some(packed) = Packed::<true, false>::new(requantise) {
+            all_tiles(a, weights, requantise, &packed, a, out);
+        } else {
+            all_sums(a, weights, requantise, None, out);
+        }
+    }
 }
 
+/// Tile by tile.
+///
 /// # Safety
-/// [`check`] must have passed.
+/// [`check`] must have passed, also of the residual if there is `RESIDUAL`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn all_tiles(
+unsafe fn all_tiles<const HARD_SWISH: bool, const RESIDUAL: bool>(
     a: &Rows<'_>,
     weights: &Weights<'_>,
     requantise: &Requantise<'_>,
-    residual: Option<&Rows<'_>>,
+    packed: &Packed<HARD_SWISH, RESIDUAL>,
+    residual: &Rows<'_>,
     out: &mut RowsMut<'_>,
 ) {
-    let finish = Finish {
-        rule: Rule::new(requantise),
-        // More than a product gains nothing from packing, which would only press on registers.
-        packed: match (residual, requantise.activation) {
-            (None, Activation::Linear) => Packed::new(requantise),
-            _ => None,
-        },
-        residual,
-    };
     let blocks = weights.outputs.div_ceil(OUTPUTS);
-    // Blocks of which all sixteen outputs are there.
-    let whole = (weights.outputs + 7) / OUTPUTS;
     let chunk = (CACHED / weights.inputs.max(1)).next_multiple_of(ROWS);
     let mut first = 0;
     while first < a.count {
@@ -62,41 +66,40 @@ unsafe fn all_tiles(
         let mut block = 0;
         // SAFETY: blocks and rows are within the checked lengths.
         unsafe {
-            while block + 4 <= whole {
+            while block + 4 <= blocks {
                 let of = |at| Block::new(weights, requantise, block + at);
                 let four = [of(0), of(1), of(2), of(3)];
-                some_rows::<4, 4>(&four, &finish, a, out, rows.clone());
+                some_rows::<4, 4, _, _>(&four, packed, a, residual, out, rows.clone());
                 block += 4;
             }
-            while block + 2 <= whole {
+            while block + 2 <= blocks {
                 let of = |at| Block::new(weights, requantise, block + at);
-                some_rows::<2, 8>(&[of(0), of(1)], &finish, a, out, rows.clone());
+                let two = [of(0), of(1)];
+                some_rows::<2, 8, _, _>(&two, packed, a, residual, out, rows.clone());
                 block += 2;
             }
-            while block < blocks {
+            if block < blocks {
                 let one = [Block::new(weights, requantise, block)];
-                some_rows::<1, 8>(&one, &finish, a, out, rows.clone());
-                block += 1;
+                some_rows::<1, 8, _, _>(&one, packed, a, residual, out, rows.clone());
             }
         }
         first = rows.end;
     }
 }
 
-/// How sums become bytes.
-struct Finish<'a> {
-    rule: Rule,
-    packed: Option<Packed>,
-    residual: Option<&'a Rows<'a>>,
-}
-
 /// # Safety
-/// [`check`] must have passed; the rows must be there.
+/// As for [`all_tiles`]; the rows must be there.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn some_rows<const B: usize, const N: usize>(
+unsafe fn some_rows<
+    const B: usize,
+    const N: usize,
+    const HARD_SWISH: bool,
+    const RESIDUAL: bool,
+>(
     blocks: &[Block; B],
-    finish: &Finish<'_>,
+    packed: &Packed<HARD_SWISH, RESIDUAL>,
     a: &Rows<'_>,
+    residual: &Rows<'_>,
     out: &mut RowsMut<'_>,
     rows: std::ops::Range<usize>,
 ) {
@@ -104,15 +107,15 @@ unsafe fn some_rows<const B: usize, const N: usize>(
     // SAFETY: tiles are cut to the rows that are left.
     unsafe {
         while row + N <= rows.end {
-            tile::<N, B>(blocks, finish, a, out, row);
+            tile::<N, B, _, _>(blocks, packed, a, residual, out, row);
             row += N;
         }
         while row + 2 <= rows.end {
-            tile::<2, B>(blocks, finish, a, out, row);
+            tile::<2, B, _, _>(blocks, packed, a, residual, out, row);
             row += 2;
         }
         if row < rows.end {
-            tile::<1, B>(blocks, finish, a, out, row);
+            tile::<1, B, _, _>(blocks, packed, a, residual, out, row);
         }
     }
 }
@@ -148,43 +151,46 @@ impl Block {
         }
     }
 
-    /// Requantises the sums of one row and stores them.
+    /// Sixteen bytes of a row, or eight.
     ///
     /// # Safety
-    /// [`check`] must have passed; the row must be there.
+    /// The outputs, rounded up to 8 or 16, must be within the row.
     #[target_feature(enable = "avx512f")]
     #[inline]
-    unsafe fn finish(&self, finish: &Finish<'_>, sums: __m512i, out: &mut RowsMut<'_>, row: usize) {
-        // SAFETY: the block's outputs, rounded up to 8 or 16, are within the checked rows.
+    unsafe fn load(&self, row: *const u8) -> __m128i {
+        // SAFETY: as the caller says.
         unsafe {
-            let residual = match finish.residual {
-                None => None,
-                Some(rows) => {
-                    let at = rows.row(row).add(self.at);
-                    Some(match self.half {
-                        true => _mm_loadl_epi64(at.cast()),
-                        false => _mm_loadu_si128(at.cast()),
-                    })
-                }
-            };
-            let bytes = finish.rule.apply(sums, self.multiplier, residual);
-            let at = out.row(row).add(self.at);
             match self.half {
-                true => _mm_storel_epi64(at.cast(), bytes),
-                false => _mm_storeu_si128(at.cast(), bytes),
+                true => _mm_loadl_epi64(row.add(self.at).cast()),
+                false => _mm_loadu_si128(row.add(self.at).cast()),
+            }
+        }
+    }
+
+    /// # Safety
+    /// The outputs, rounded up to 8 or 16, must be within the row.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn store(&self, row: *mut u8, bytes: __m128i) {
+        // SAFETY: as the caller says.
+        unsafe {
+            match self.half {
+                true => _mm_storel_epi64(row.add(self.at).cast(), bytes),
+                false => _mm_storeu_si128(row.add(self.at).cast(), bytes),
             }
         }
     }
 }
 
 /// # Safety
-/// [`check`] must have passed; `first + N` rows must be there.
+/// As for [`all_tiles`]; `first + N` rows must be there, and only the last block may be a half.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
-unsafe fn tile<const N: usize, const B: usize>(
+unsafe fn tile<const N: usize, const B: usize, const HARD_SWISH: bool, const RESIDUAL: bool>(
     blocks: &[Block; B],
-    finish: &Finish<'_>,
+    packed: &Packed<HARD_SWISH, RESIDUAL>,
     a: &Rows<'_>,
+    residual: &Rows<'_>,
     out: &mut RowsMut<'_>,
     first: usize,
 ) {
@@ -210,43 +216,120 @@ unsafe fn tile<const N: usize, const B: usize>(
             }
         }
     }
-    // Packing takes four registers: one row, two or four.
-    if let Some(packed) = &finish.packed
-        && N * B >= 4
-        && N.is_multiple_of(4 / B)
-        && !blocks[0].half
-    {
-        for i in (0..N).step_by(4 / B) {
-            let (mut four, mut multipliers) = ([sums[i][0]; 4], [blocks[0].multiplier; 4]);
-            for at in 1..4 {
+    // One by one and not in a loop, lest the sums leave their registers.
+    let mut out = Output {
+        blocks,
+        packed,
+        residual,
+        out,
+        first,
+    };
+    // SAFETY: as the caller says.
+    unsafe {
+        out.store::<N, 0>(&sums);
+        if N * B > 4 {
+            out.store::<N, 4>(&sums);
+        }
+        if N * B > 8 {
+            out.store::<N, 8>(&sums);
+            out.store::<N, 12>(&sums);
+        }
+    }
+}
+
+/// Where a tile's sums go.
+struct Output<'a, 'b, const B: usize, const HARD_SWISH: bool, const RESIDUAL: bool> {
+    blocks: &'a [Block; B],
+    packed: &'a Packed<HARD_SWISH, RESIDUAL>,
+    residual: &'a Rows<'a>,
+    out: &'a mut RowsMut<'b>,
+    /// The first row.
+    first: usize,
+}
+
+impl<const B: usize, const HARD_SWISH: bool, const RESIDUAL: bool>
+    Output<'_, '_, B, HARD_SWISH, RESIDUAL>
+{
+    /// Requantises four times sixteen sums from number `AT` on, which are one row, two or four, and
+    /// stores them; rows that are not there are left out.
+    ///
+    /// # Safety
+    /// As for [`tile`].
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn store<const N: usize, const AT: usize>(&mut self, sums: &[[__m512i; B]; N]) {
+        let i = AT / B % N;
+        let (mut four, mut multipliers) = ([sums[i][0]; 4], [self.blocks[0].multiplier; 4]);
+        let mut residuals = [_mm_setzero_si128(); 4];
+        for at in 0..4 {
+            if i + at / B < N {
+                let block = &self.blocks[at % B];
                 four[at] = sums[i + at / B][at % B];
-                multipliers[at] = blocks[at % B].multiplier;
-            }
-            let bytes = packed.apply(four, multipliers);
-            // SAFETY: the blocks' outputs are within the checked rows.
-            unsafe {
-                let mut at = |row| out.row(first + i + row).add(blocks[0].at);
-                match B {
-                    4 => _mm512_storeu_si512(at(0).cast(), bytes),
-                    2 => {
-                        _mm256_storeu_si256(at(0).cast(), _mm512_castsi512_si256(bytes));
-                        _mm256_storeu_si256(at(1).cast(), _mm512_extracti64x4_epi64::<1>(bytes));
-                    }
-                    _ => {
-                        _mm_storeu_si128(at(0).cast(), _mm512_castsi512_si128(bytes));
-                        _mm_storeu_si128(at(1).cast(), _mm512_extracti32x4_epi32::<1>(bytes));
-                        _mm_storeu_si128(at(2).cast(), _mm512_extracti32x4_epi32::<2>(bytes));
-                        _mm_storeu_si128(at(3).cast(), _mm512_extracti32x4_epi32::<3>(bytes));
-                    }
+                multipliers[at] = block.multiplier;
+                if RESIDUAL {
+                    let row = self.residual.row(self.first + i + at / B);
+                    // SAFETY: the row is one of the residual's.
+                    residuals[at] = unsafe { block.load(row) };
                 }
             }
         }
-        return;
+        let bytes = self.packed.apply(four, multipliers, residuals);
+        // SAFETY: the blocks' outputs are within the checked rows.
+        unsafe {
+            if B == 4 && !self.blocks[B - 1].half {
+                let row = self.out.row(self.first + i).add(self.blocks[0].at);
+                return _mm512_storeu_si512(row.cast(), bytes);
+            }
+            self.store_one::<N>(i, 0, _mm512_castsi512_si128(bytes));
+            self.store_one::<N>(i, 1, _mm512_extracti32x4_epi32::<1>(bytes));
+            self.store_one::<N>(i, 2, _mm512_extracti32x4_epi32::<2>(bytes));
+            self.store_one::<N>(i, 3, _mm512_extracti32x4_epi32::<3>(bytes));
+        }
     }
-    for i in 0..N {
-        for b in 0..B {
-            // SAFETY: the row is there.
-            unsafe { blocks[b].finish(finish, sums[i][b], out, first + i) };
+
+    /// The one at `at` of four that begin with row `i`.
+    ///
+    /// # Safety
+    /// As for [`tile`].
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn store_one<const N: usize>(&mut self, i: usize, at: usize, bytes: __m128i) {
+        if i + at / B < N {
+            let row = self.out.row(self.first + i + at / B);
+            // SAFETY: the blocks' outputs are within the checked rows.
+            unsafe { self.blocks[at % B].store(row, bytes) };
+        }
+    }
+}
+
+/// Sixteen sums at a time, for rules that [`Packed`] does not know.
+///
+/// # Safety
+/// [`check`] must have passed.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn all_sums(
+    a: &Rows<'_>,
+    weights: &Weights<'_>,
+    requantise: &Requantise<'_>,
+    residual: Option<&Rows<'_>>,
+    out: &mut RowsMut<'_>,
+) {
+    let rule = Rule::new(requantise);
+    for number in 0..weights.outputs.div_ceil(OUTPUTS) {
+        // SAFETY: blocks and rows are within the checked lengths; a group is 4 bytes of a row and 64
+        // of weights.
+        unsafe {
+            let block = Block::new(weights, requantise, number);
+            for row in 0..a.count {
+                let mut sums = block.bias;
+                for group in 0..block.groups {
+                    let values = a.row(row).add(4 * group).cast::<i32>().read_unaligned();
+                    let weights = _mm512_loadu_si512(block.weights.add(64 * group).cast());
+                    sums = _mm512_dpbusd_epi32(sums, _mm512_set1_epi32(values), weights);
+                }
+                let residual = residual.map(|rows| block.load(rows.row(row)));
+                block.store(out.row(row), rule.apply(sums, block.multiplier, residual));
+            }
         }
     }
 }

@@ -132,7 +132,7 @@ fn cases() -> impl Strategy<Value = Case> {
     let sizes = (
         1..11usize,
         1..70usize,
-        1..50usize,
+        1..80usize,
         prop_oneof![Just(63i8), Just(127)],
     );
     sizes.prop_flat_map(|(rows, inputs, outputs, largest)| {

@@ -60,47 +60,66 @@ impl Rule {
     }
 }
 
-/// The rule without a residual for four times sixteen sums: numbers are rounded first and clamped as
-/// bytes, 64 at a time.
+/// The rule for four times sixteen sums: numbers are rounded first and clamped as bytes, 64 at a time.
+/// What the rule consists of is known when this is compiled, so that kernels ask nothing and keep
+/// their sums in registers.
 #[derive(Clone, Copy)]
-pub(in crate::kernel) struct Packed {
-    /// Absent where it is 0.
-    zero: Option<__m512>,
-    hard_swish: Option<__m512>,
+pub(in crate::kernel) struct Packed<const HARD_SWISH: bool, const RESIDUAL: bool> {
+    zero: __m512,
+    scale: __m512,
+    residual: __m512,
     low: __m512i,
     high: __m512i,
     /// Undoes the interleaving of packing.
     order: __m512i,
 }
 
-impl Packed {
-    /// `None` where rounding may not come before clamping.
+impl<const HARD_SWISH: bool, const RESIDUAL: bool> Packed<HARD_SWISH, RESIDUAL> {
+    /// `None` for another rule, and where rounding may not come before clamping.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
     pub(in crate::kernel) fn new(requantise: &Requantise<'_>) -> Option<Self> {
-        requantise.bounded.then(|| Self {
-            zero: (requantise.zero != 0.0).then(|| _mm512_set1_ps(requantise.zero)),
-            hard_swish: match requantise.activation {
-                Activation::Linear => None,
-                Activation::HardSwish { scale } => Some(_mm512_set1_ps(scale)),
-            },
+        let scale = match (requantise.activation, HARD_SWISH) {
+            (Activation::Linear, false) => 0.0,
+            (Activation::HardSwish { scale }, true) => scale,
+            _ => return None,
+        };
+        let added = requantise.zero.abs();
+        let added = match RESIDUAL {
+            true => added.max(requantise.residual_multiplier.abs()),
+            false => added,
+        };
+        // Where nothing stands between, the zero point is inside of the bias.
+        let largest = match HARD_SWISH || RESIDUAL {
+            true => (1 << 20) as f32,
+            false => 0.0,
+        };
+        (requantise.bounded && added <= largest).then(|| Self {
+            zero: _mm512_set1_ps(requantise.zero),
+            scale: _mm512_set1_ps(scale),
+            residual: _mm512_set1_ps(requantise.residual_multiplier),
             low: _mm512_set1_epi8((requantise.low as u8).cast_signed()),
             high: _mm512_set1_epi8((requantise.high as u8).cast_signed()),
             order: _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
         })
     }
 
-    /// Sums to 64 bytes, in order.
+    /// Sums to 64 bytes, in order. Residuals, sixteen bytes each, mean nothing without `RESIDUAL`.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
-    pub(in crate::kernel) fn apply(&self, sums: [__m512i; 4], multipliers: [__m512; 4]) -> __m512i {
+    pub(in crate::kernel) fn apply(
+        &self,
+        sums: [__m512i; 4],
+        multipliers: [__m512; 4],
+        residuals: [__m128i; 4],
+    ) -> __m512i {
         let [a, b] = [
-            self.round(sums[0], multipliers[0]),
-            self.round(sums[1], multipliers[1]),
+            self.round(sums[0], multipliers[0], residuals[0]),
+            self.round(sums[1], multipliers[1], residuals[1]),
         ];
         let [c, d] = [
-            self.round(sums[2], multipliers[2]),
-            self.round(sums[3], multipliers[3]),
+            self.round(sums[2], multipliers[2], residuals[2]),
+            self.round(sums[3], multipliers[3], residuals[3]),
         ];
         // Both packings saturate, which is a clamp to 0 and 255.
         let bytes = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
@@ -110,18 +129,21 @@ impl Packed {
 
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn round(&self, sums: __m512i, multiplier: __m512) -> __m512i {
+    fn round(&self, sums: __m512i, multiplier: __m512, residual: __m128i) -> __m512i {
         let mut x = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), multiplier);
-        if let Some(scale) = self.hard_swish {
-            let gate = _mm512_add_ps(x, _mm512_set1_ps(3.0));
-            let gate = _mm512_min_ps(
-                _mm512_max_ps(gate, _mm512_setzero_ps()),
-                _mm512_set1_ps(6.0),
-            );
-            x = _mm512_mul_ps(x, _mm512_mul_ps(gate, scale));
+        if HARD_SWISH {
+            // Floats that are not negative are ordered as integers are, which more units compare.
+            let gate = _mm512_castps_si512(_mm512_add_ps(x, _mm512_set1_ps(3.0)));
+            let six = _mm512_castps_si512(_mm512_set1_ps(6.0));
+            let gate = _mm512_min_epi32(_mm512_max_epi32(gate, _mm512_setzero_si512()), six);
+            x = _mm512_mul_ps(x, _mm512_mul_ps(_mm512_castsi512_ps(gate), self.scale));
         }
-        if let Some(zero) = self.zero {
-            x = _mm512_add_ps(x, zero);
+        if RESIDUAL {
+            let residual = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(residual));
+            x = _mm512_add_ps(x, _mm512_mul_ps(residual, self.residual));
+        }
+        if HARD_SWISH || RESIDUAL {
+            x = _mm512_add_ps(x, self.zero);
         }
         _mm512_cvtps_epi32(x)
     }

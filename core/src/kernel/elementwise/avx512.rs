@@ -1,0 +1,64 @@
+//! Sixty-four products at a time with AVX-512. All else is AVX2's.
+
+#![allow(unsafe_code)]
+
+use std::arch::x86_64::*;
+
+use super::{Cpu, Elementwise, Rounding, avx2};
+
+/// Factors and zero points that are not larger give products far inside of the 32-bit integers: they
+/// may be rounded first and clamped as bytes.
+const LARGEST: f32 = (1 << 20) as f32;
+
+pub(super) fn elementwise(cpu: Cpu) -> Option<Elementwise> {
+    let others = avx2::elementwise(cpu)?;
+    cpu.has_avx512_vnni().then_some(Elementwise {
+        // SAFETY: this is given away only if the processor has AVX-512.
+        multiply: |values, zero, factors, rounding, out| unsafe {
+            let bounded = factors.iter().all(|factor| factor.abs() <= LARGEST);
+            match bounded && zero.abs().max(rounding.zero.abs()) <= LARGEST && factors.len() >= 64 {
+                true => multiply(values, zero, factors, rounding, out),
+                false => avx2::multiply(values, zero, factors, rounding, out),
+            }
+        },
+        ..others
+    })
+}
+
+/// Rows of 64 factors or more; the last 64 may overlap with those before.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn multiply(values: &[u8], zero: f32, factors: &[f32], rounding: Rounding, out: &mut [u8]) {
+    let zero = _mm512_set1_ps(zero);
+    let added = _mm512_set1_ps(rounding.zero);
+    let low = _mm512_set1_epi8((rounding.low as u8).cast_signed());
+    let high = _mm512_set1_epi8((rounding.high as u8).cast_signed());
+    // Undoes the interleaving of packing.
+    let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    let channels = factors.len();
+    let rows = values.chunks_exact(channels);
+    for (out, row) in out.chunks_exact_mut(channels).zip(rows) {
+        for first in (0..channels).step_by(64) {
+            let first = first.min(channels - 64);
+            let quarter = |at: usize| {
+                // SAFETY: 64 values and factors stand behind the first.
+                let (values, factors) = unsafe {
+                    (
+                        _mm_loadu_si128(row.as_ptr().add(first + at).cast()),
+                        _mm512_loadu_ps(factors.as_ptr().add(first + at)),
+                    )
+                };
+                let x = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(values));
+                let x = _mm512_mul_ps(_mm512_sub_ps(x, zero), factors);
+                _mm512_cvtps_epi32(_mm512_add_ps(x, added))
+            };
+            let [a, b] = [quarter(0), quarter(16)];
+            let [c, d] = [quarter(32), quarter(48)];
+            // Both packings saturate, which is a clamp to 0 and 255.
+            let bytes = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+            let bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, low), high);
+            let bytes = _mm512_permutexvar_epi32(order, bytes);
+            // SAFETY: 64 bytes stand there, the rows being equally long.
+            unsafe { _mm512_storeu_si512(out.as_mut_ptr().add(first).cast(), bytes) };
+        }
+    }
+}
