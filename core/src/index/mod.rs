@@ -3,9 +3,10 @@
 //!
 //! [`IndexWriter`] makes one, [`Index`] opens and searches it, [`IndexUpdate`] adds, replaces and
 //! removes items, [`Index::compact`] takes small segments together, [`diff`] and [`apply`] carry a
-//! change to other devices. The files are drawn in `FORMAT.md`
-//! beside this one. Vectors are int8, the search is an exact scan of all of them:
-//! scores and order are the same bits on every platform.
+//! change to other devices. The files are drawn in `FORMAT.md` beside this one.
+//!
+//! Small segments hold int8 vectors and are scanned in full; large ones hold lists ([`Plan`]).
+//! Scores and order are the same bits on every platform.
 
 mod columns;
 mod compaction;
