@@ -187,8 +187,8 @@ impl Default for Calibration {
             intercept: -6.0,
             score_weight: 8.0,
             margin_weight: 20.0,
-            // Three of four such answers are wrong.
-            no_match_below: 0.25,
+            // Two of three such answers are wrong.
+            no_match_below: 1.0 / 3.0,
             curve: Vec::new(),
             samples: 0,
         }
@@ -347,8 +347,8 @@ mod tests {
         for (confidence, expected) in [
             (0.96, Verdict::Match),
             (0.94, Verdict::Unsure),
-            (0.26, Verdict::Unsure),
-            (0.24, Verdict::NoMatch),
+            (0.34, Verdict::Unsure),
+            (0.33, Verdict::NoMatch),
         ] {
             let (verdict, _) = at(confidence).decide(0.0, 0.0, Precision::default());
             assert_eq!(verdict, expected, "{confidence}");
