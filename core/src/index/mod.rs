@@ -8,6 +8,7 @@
 //! Small segments hold int8 vectors and are scanned in full; large ones hold lists ([`Plan`]).
 //! Scores and order are the same bits on every platform.
 
+mod batch;
 mod columns;
 mod compaction;
 mod delta;

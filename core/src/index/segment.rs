@@ -13,7 +13,7 @@ use super::lists::{self, Damage, ListHead, ListedRow, Lists, RowMask};
 use super::quantise::{MAX_DIM, Quantised, inverse_norm, quantise, stride};
 use super::tombstones::Tombstones;
 use super::{IndexError, columns};
-use crate::container::{Container, Kind, Tag, as_i8};
+use crate::container::{Access, Container, Kind, Tag, as_i8};
 use crate::fingerprint::Fingerprint;
 
 /// The sections of a segment.
@@ -58,13 +58,14 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Maps a segment of an index of this model and this many dimensions.
+    /// Opens a segment of an index of this model and this many dimensions.
     pub(super) fn open(
         path: &Path,
         fingerprint: Fingerprint,
         dim: usize,
+        access: Access,
     ) -> Result<Self, IndexError> {
-        let container = Container::open(path, Kind::Segment)?;
+        let container = Container::open_with(path, Kind::Segment, access)?;
         let corrupt = |what: &str, expected: String, found: String| IndexError::Corrupt {
             path: path.to_owned(),
             what: what.to_owned(),
