@@ -159,7 +159,7 @@ fn write_frozen_files() {
     let push = |number: u32, vector: &[f32], to: &mut dyn FnMut(&ItemPhoto<'_>)| {
         to(&ItemPhoto {
             key: &format!("item-{number:04}"),
-            group: (number % 5 != 0)
+            group: (!number.is_multiple_of(5))
                 .then(|| format!("group-{}", number / 2))
                 .as_deref(),
             payload: &payload(number),
