@@ -1,7 +1,6 @@
 """The contestants: each built once, then asked with rising effort. All get unit vectors and find by inner product."""
 
 import json
-import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -187,9 +186,10 @@ def hnswlib(database: np.ndarray, folder: Path, percent: int | None = None) -> I
 
 
 def sqlite_vec(database: np.ndarray, _: Path, percent: int | None = None) -> Iterator[Peer]:
+    import pysqlite3  # Python's own may be built without extensions
     import sqlite_vec
 
-    connection = sqlite3.connect(":memory:")
+    connection = pysqlite3.connect(":memory:")
     connection.enable_load_extension(True)
     sqlite_vec.load(connection)
     columns = f"e float[{database.shape[1]}] distance_metric=cosine, slot integer"
