@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::backbone::{Backbone, BackboneError, RunOptions};
+use crate::backbone::{Backbone, BackboneError, FeatureMap, RunOptions};
 use crate::bundle::Bundle;
-use crate::descriptor::{Descriptor, describe};
+use crate::descriptor::{Descriptor, HeatMap, LocalFeatures, attribute, describe};
 use crate::image::{self, ImageError, Pixels, Region, Sizing};
+use crate::rerank;
 
 /// A bundle whose network is loaded. Shared between threads by reference.
 pub struct Embedder {
@@ -132,6 +133,18 @@ impl Embedder {
         input: &Pixels,
         options: &RunOptions<'_>,
     ) -> Result<Embedding, EmbedError> {
+        Ok(self.look(input, options)?.0)
+    }
+
+    /// [`Embedder::embed_input`], and the maps that it describes: one a tap, in the order of the recipe's.
+    ///
+    /// # Errors
+    /// As [`Embedder::embed_input`].
+    pub fn look(
+        &self,
+        input: &Pixels,
+        options: &RunOptions<'_>,
+    ) -> Result<(Embedding, Vec<FeatureMap>), EmbedError> {
         let recipe = &self.bundle.spec().recipe;
         let whitenings = self.bundle.whitenings();
         let start = Instant::now();
@@ -147,7 +160,7 @@ impl Embedder {
             }
         }
         let values = describe(recipe, &maps, whitenings);
-        Ok(Embedding {
+        let embedding = Embedding {
             descriptor: Descriptor {
                 fingerprint: self.bundle.fingerprint(),
                 values,
@@ -155,6 +168,26 @@ impl Embedder {
             resize: Duration::ZERO,
             backbone: mapped - start,
             describe: mapped.elapsed(),
-        })
+        };
+        Ok((embedding, maps))
+    }
+
+    /// Where a photo is like another: the cosine of its descriptor with `other`, split over its places. Of the maps that
+    /// [`Embedder::look`] gives; `None` where the recipe is not linear in them.
+    pub fn heat_map(&self, maps: &[FeatureMap], other: &[f32]) -> Option<HeatMap> {
+        let recipe = &self.bundle.spec().recipe;
+        let maps: Vec<&FeatureMap> = maps.iter().collect();
+        attribute(recipe, &maps, self.bundle.whitenings(), other)
+    }
+
+    /// The local features of a photo, of the maps that [`Embedder::look`] gives: of the recipe's part with the most
+    /// components, the first of equals, by its own whitening. `None` where that part is no pooling of one map, or has
+    /// no whitening.
+    pub fn local_features(&self, maps: &[FeatureMap]) -> Option<LocalFeatures> {
+        let parts = self.bundle.spec().recipe.parts.iter().enumerate();
+        let (at, part) = parts.max_by_key(|(at, part)| (part.dim, std::cmp::Reverse(*at)))?;
+        let whitening = self.bundle.whitenings().get(at)?;
+        let dim = part.dim.min(rerank::LOCAL_DIM);
+        LocalFeatures::of_map(maps.get(at)?, whitening, dim)
     }
 }

@@ -5,10 +5,14 @@
 //! unit length (late fusion). Sums run in one fixed order in double precision, so that the same
 //! maps give the same bits on every machine.
 
+mod attribution;
+mod local;
 mod recipe;
 mod spoc;
 mod whitening;
 
+pub use attribution::{HeatMap, attribute};
+pub use local::{LocalFeatures, MAX_LOCAL_DIM};
 pub use recipe::{Part, Pool, Recipe, RecipeError, WhiteningFit};
 pub use whitening::Whitening;
 

@@ -19,6 +19,7 @@ mod grouped;
 mod items;
 mod lists;
 mod live;
+mod local;
 mod lock;
 mod manifest;
 mod merge;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::lists::{self, Damage, ListHead, ListedRow, Lists, RowMask};
 use super::quantise::{MAX_DIM, Quantised, inverse_norm, quantise, stride};
 use super::tombstones::Tombstones;
-use super::{IndexError, columns};
+use super::{IndexError, columns, local};
 use crate::container::{Access, Container, Kind, Tag, as_i8};
 use crate::fingerprint::Fingerprint;
 
@@ -200,11 +200,12 @@ impl Segment {
         self.items
     }
 
-    /// Bytes of the file without keys, groups and payloads.
+    /// Bytes of the file without keys, groups, payloads and local features.
     pub(super) fn vector_bytes(&self) -> u64 {
         let others = [tags::ITEMS, tags::GROUPS, tags::TEXT];
         let others = others.map(|tag| self.section(tag).len() as u64);
-        self.container.len() - others.iter().sum::<u64>()
+        let local = self.container.section(local::TAG).map_or(0, <[u8]>::len) as u64;
+        self.container.len() - others.iter().sum::<u64>() - local
     }
 
     /// All vectors of a segment without lists: `rows × stride`, padded with zeros.
@@ -341,7 +342,8 @@ impl Segment {
         self.container.verify()?;
         self.verify_rows()?;
         self.verify_items()?;
-        columns::verify(self)
+        columns::verify(self)?;
+        local::verify(self)
     }
 
     fn verify_rows(&self) -> Result<(), IndexError> {
