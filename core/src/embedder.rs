@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::backbone::{Backbone, BackboneError, RunOptions};
+use crate::backbone::{Backbone, BackboneError, FeatureMap, RunOptions};
 use crate::bundle::Bundle;
-use crate::descriptor::{Descriptor, describe};
+use crate::descriptor::{DescribeError, Descriptor, Maps, describe};
 use crate::image::{self, ImageError, Pixels, Region, Sizing};
 
 /// A bundle whose network is loaded. Shared between threads by reference.
 pub struct Embedder {
     bundle: Bundle,
+    taps: Vec<String>,
     backbone: Backbone,
 }
 
@@ -36,18 +37,9 @@ pub enum EmbedError {
     /// The network.
     #[error(transparent)]
     Backbone(#[from] BackboneError),
-    /// A tap has another number of channels than its whitening takes.
-    #[error(
-        "tap {tap:?} has {found} channels, its whitening takes {expected}; the bundle's network and recipe do not belong together"
-    )]
-    Channels {
-        /// The tap.
-        tap: String,
-        /// Channels that the whitening takes.
-        expected: usize,
-        /// Channels that the network gave.
-        found: usize,
-    },
+    /// The bundle's network and recipe do not belong together.
+    #[error(transparent)]
+    Describe(#[from] DescribeError),
 }
 
 impl Embedder {
@@ -56,13 +48,23 @@ impl Embedder {
     /// # Errors
     /// [`BackboneError`] when the network cannot be read or lacks a tap of the recipe.
     pub fn new(bundle: Bundle) -> Result<Self, BackboneError> {
-        let backbone = bundle.backbone(&bundle.spec().recipe.taps())?;
-        Ok(Self { bundle, backbone })
+        let taps = bundle.spec().recipe.taps();
+        let backbone = bundle.backbone(&taps)?;
+        Ok(Self {
+            bundle,
+            taps,
+            backbone,
+        })
     }
 
     /// The network, ready to run.
     pub fn backbone(&self) -> &Backbone {
         &self.backbone
+    }
+
+    /// Names what the network gave: its taps are those of the recipe.
+    pub fn maps<'a>(&'a self, maps: &'a [FeatureMap]) -> Maps<'a> {
+        Maps::new(&self.taps, maps)
     }
 
     /// The bundle that was loaded.
@@ -133,20 +135,17 @@ impl Embedder {
         options: &RunOptions<'_>,
     ) -> Result<Embedding, EmbedError> {
         let recipe = &self.bundle.spec().recipe;
-        let whitenings = self.bundle.whitenings();
         let start = Instant::now();
-        let maps = self.backbone.run_with(input, options)?;
+        let views = if recipe.views.is_single() {
+            vec![self.backbone.run_with(input, options)?]
+        } else {
+            let inputs = recipe.views.inputs(input, self.sizing());
+            let run = |input| self.backbone.run_with(input, options);
+            inputs.iter().map(run).collect::<Result<_, _>>()?
+        };
         let mapped = Instant::now();
-        for ((part, map), whitening) in recipe.parts.iter().zip(&maps).zip(whitenings) {
-            if map.channels() != whitening.channels() {
-                return Err(EmbedError::Channels {
-                    tap: part.tap.clone(),
-                    expected: whitening.channels(),
-                    found: map.channels(),
-                });
-            }
-        }
-        let values = describe(recipe, &maps, whitenings);
+        let views: Vec<Maps<'_>> = views.iter().map(|maps| self.maps(maps)).collect();
+        let values = describe(recipe, &views, self.bundle.learned())?;
         Ok(Embedding {
             descriptor: Descriptor {
                 fingerprint: self.bundle.fingerprint(),

@@ -6,35 +6,41 @@
 //! the closest border.
 
 use crate::backbone::FeatureMap;
+use crate::kernel::Cpu;
+use crate::kernel::weighted_sum::weighted_sum;
 
 /// The mean over all locations: `H×W×C` to `C`.
 pub(super) fn average(map: &FeatureMap) -> Vec<f32> {
-    weighted(map, |_, _| 1.0)
+    weighted(map, &vec![1.0; map.height() * map.width()])
 }
 
 /// The mean weighted by a Gaussian around the centre: `H×W×C` to `C`.
 ///
 /// `sigma` is in units of half of the map's shorter side; 1/3 is the paper's.
+#[cfg(test)]
 pub(super) fn centre(map: &FeatureMap, sigma: f32) -> Vec<f32> {
+    weighted(map, &prior(map, sigma))
+}
+
+/// The Gaussian's value at each location, row by row.
+pub(super) fn prior(map: &FeatureMap, sigma: f32) -> Vec<f64> {
     let (height, width) = (map.height() as f64, map.width() as f64);
     let sigma = f64::from(sigma) * height.min(width) / 2.0;
-    weighted(map, |y, x| {
+    let locations = 0..map.height() * map.width();
+    let value = |at| {
+        let (y, x) = (at / map.width(), at % map.width());
         // Locations are cells: their centres lie half a cell inside.
         let (dy, dx) = (y as f64 + 0.5 - height / 2.0, x as f64 + 0.5 - width / 2.0);
         libm::exp(-(dy * dy + dx * dx) / (2.0 * sigma * sigma))
-    })
+    };
+    locations.map(value).collect()
 }
 
-fn weighted(map: &FeatureMap, weight: impl Fn(usize, usize) -> f64) -> Vec<f32> {
+/// The mean over all locations with one weight each, row by row.
+pub(super) fn weighted(map: &FeatureMap, weights: &[f64]) -> Vec<f32> {
     let mut sums = vec![0.0f64; map.channels()];
-    let mut total = 0.0;
-    for (at, location) in map.locations().enumerate() {
-        let weight = weight(at / map.width(), at % map.width());
-        total += weight;
-        for (sum, &value) in sums.iter_mut().zip(location) {
-            *sum += weight * f64::from(value);
-        }
-    }
+    weighted_sum(Cpu::native())(map.data(), weights, &mut sums);
+    let total = weights.iter().fold(0.0, |total, weight| total + weight);
     sums.into_iter().map(|sum| (sum / total) as f32).collect()
 }
 
