@@ -2,8 +2,11 @@
 //! preprocessing, recipe, whitening) and the card that says where it comes from.
 //!
 //! Sections (see `container`): `spec` preprocessing and recipe as JSON, `plan` the quantised network
-//! or `onnx` the network in float (exactly one of the two), `whit` the whitenings, `card` name,
-//! licence and notes. The fingerprint covers all but the card.
+//! or `onnx` the network in float (exactly one of the two), `whit` the whitenings, `code` codebooks and
+//! the joint projection where the recipe has any, `card` name, licence and notes. The fingerprint
+//! covers all but the card.
+
+mod learned;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backbone::{Backbone, BackboneError, Preprocessing};
 use crate::container::{Container, ContainerError, ContainerWriter, Kind, Tag};
-use crate::descriptor::{Recipe, RecipeError, Whitening};
+use crate::descriptor::{Learned, Recipe, RecipeError, Whitening};
 use crate::fingerprint::Fingerprint;
 
 const SPEC: Tag = Tag(*b"spec");
@@ -20,6 +23,7 @@ const CARD: Tag = Tag(*b"card");
 const ONNX: Tag = Tag(*b"onnx");
 const PLAN: Tag = Tag(*b"plan");
 const WHITENINGS: Tag = Tag(*b"whit");
+const CODEBOOKS: Tag = Tag(*b"code");
 
 /// Changes when the code computes other descriptors from the same bundle.
 const PIPELINE: &[u8] = b"pocketlens descriptor pipeline 1";
@@ -99,7 +103,7 @@ pub enum BundleError {
     /// The recipe is out of range.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
-    /// Whitenings and recipe do not fit each other.
+    /// What was learned and the recipe do not fit each other.
     #[error("whitening {part}: {reason}")]
     Whitening {
         /// The recipe's part.
@@ -116,7 +120,7 @@ pub struct Bundle {
     file: String,
     spec: Spec,
     card: Card,
-    whitenings: Vec<Whitening>,
+    learned: Learned,
 }
 
 impl Bundle {
@@ -166,15 +170,25 @@ impl Bundle {
             let reason = "expected either this section or onnx".to_owned();
             return Err(content("plan", reason));
         }
-        let whitenings = whitenings_from_bytes(section(WHITENINGS, "whit")?)
+        let whitenings = learned::whitenings_from_bytes(section(WHITENINGS, "whit")?)
             .ok_or_else(|| content("whit", "lengths do not fit the section".to_owned()))?;
-        check_whitenings(&spec.recipe, &whitenings)?;
+        let (codebooks, joint) = match container.section(CODEBOOKS) {
+            Some(bytes) => learned::codebooks_from_bytes(bytes, spec.recipe.parts.len())
+                .ok_or_else(|| content("code", "lengths do not fit the section".to_owned()))?,
+            None => Default::default(),
+        };
+        let learned = Learned {
+            whitenings,
+            codebooks,
+            joint,
+        };
+        check_learned(&spec.recipe, &learned)?;
         Ok(Self {
             container: Arc::new(container),
             file,
             spec,
             card,
-            whitenings,
+            learned,
         })
     }
 
@@ -185,7 +199,8 @@ impl Bundle {
     pub fn verify(&self) -> Result<(), BundleError> {
         self.container.verify()?;
         let whitenings = self.container.section(WHITENINGS).unwrap_or_default();
-        let found = fingerprint_of(&self.spec, self.network(), whitenings);
+        let codebooks = self.container.section(CODEBOOKS).unwrap_or_default();
+        let found = fingerprint_of(&self.spec, self.network(), whitenings, codebooks);
         if found != self.fingerprint() {
             return Err(BundleError::Content {
                 file: self.file.clone(),
@@ -248,9 +263,14 @@ impl Bundle {
         }
     }
 
-    /// One a part of the recipe, or none when the recipe was not fitted.
+    /// Whitenings, one a part of the recipe.
     pub fn whitenings(&self) -> &[Whitening] {
-        &self.whitenings
+        &self.learned.whitenings
+    }
+
+    /// Everything that the recipe learned: whitenings, codebooks, the joint projection.
+    pub fn learned(&self) -> &Learned {
+        &self.learned
     }
 
     /// Components of a descriptor: the recipe's when fitted.
@@ -282,13 +302,14 @@ pub fn write<'n>(
     spec: &Spec,
     card: &Card,
     network: impl Into<Network<'n>>,
-    whitenings: &[Whitening],
+    learned: &Learned,
 ) -> Result<Fingerprint, BundleError> {
     let network = network.into();
     spec.recipe.check()?;
-    check_whitenings(&spec.recipe, whitenings)?;
-    let whitenings = whitenings_to_bytes(whitenings);
-    let fingerprint = fingerprint_of(spec, network, &whitenings);
+    check_learned(&spec.recipe, learned)?;
+    let whitenings = learned::whitenings_to_bytes(&learned.whitenings);
+    let codebooks = learned::codebooks_to_bytes(learned, spec.recipe.parts.len());
+    let fingerprint = fingerprint_of(spec, network, &whitenings, &codebooks);
     let mut writer = ContainerWriter::new(Kind::Bundle, fingerprint);
     writer.section(SPEC, json(spec));
     writer.section(CARD, json(card));
@@ -297,6 +318,9 @@ pub fn write<'n>(
         Network::Plan(plan) => writer.section(PLAN, plan),
     };
     writer.section(WHITENINGS, whitenings);
+    if !codebooks.is_empty() {
+        writer.section(CODEBOOKS, codebooks);
+    }
     writer.write(&path.into())?;
     Ok(fingerprint)
 }
@@ -305,8 +329,14 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec_pretty(value).expect("plain data serialises")
 }
 
-/// The recipe's name and the way in which it was fitted do not decide a descriptor.
-fn fingerprint_of(spec: &Spec, network: Network<'_>, whitenings: &[u8]) -> Fingerprint {
+/// The recipe's name and the way in which it was fitted do not decide a descriptor. Without
+/// codebooks the fingerprint is that of recipes older than they are.
+fn fingerprint_of(
+    spec: &Spec,
+    network: Network<'_>,
+    whitenings: &[u8],
+    codebooks: &[u8],
+) -> Fingerprint {
     let mut spec = spec.clone();
     spec.recipe.name.clear();
     spec.recipe
@@ -314,74 +344,30 @@ fn fingerprint_of(spec: &Spec, network: Network<'_>, whitenings: &[u8]) -> Finge
         .iter_mut()
         .for_each(|part| part.whitening = Default::default());
     let spec = json(&spec);
-    match network {
-        Network::Onnx(onnx) => Fingerprint::of_parts([PIPELINE, &spec, onnx, whitenings]),
-        // One part more: no plan can be taken for an ONNX model.
-        Network::Plan(plan) => Fingerprint::of_parts([PIPELINE, &spec, b"plan", plan, whitenings]),
+    let mut parts = vec![PIPELINE, &spec];
+    // One part more: no plan can be taken for an ONNX model.
+    if let Network::Plan(_) = network {
+        parts.push(b"plan");
     }
+    parts.extend([network.bytes(), whitenings]);
+    if !codebooks.is_empty() {
+        parts.extend([&b"code"[..], codebooks]);
+    }
+    Fingerprint::of_parts(parts)
 }
 
-fn check_whitenings(recipe: &Recipe, whitenings: &[Whitening]) -> Result<(), BundleError> {
-    if whitenings.len() != recipe.parts.len() {
-        let reason = format!(
-            "the recipe has {} parts, found {}",
-            recipe.parts.len(),
-            whitenings.len()
-        );
-        return Err(BundleError::Whitening {
-            part: whitenings.len(),
-            reason,
-        });
-    }
-    for (part, (whitening, expected)) in whitenings.iter().zip(&recipe.parts).enumerate() {
-        if whitening.dim() != expected.dim {
-            let reason = format!("dim {} expected, found {}", expected.dim, whitening.dim());
-            return Err(BundleError::Whitening { part, reason });
-        }
-    }
-    Ok(())
-}
-
-/// A whitening: channels and dim as u32, the mean, the projection; all little-endian.
-fn whitenings_to_bytes(whitenings: &[Whitening]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for whitening in whitenings {
-        bytes.extend((whitening.channels() as u32).to_le_bytes());
-        bytes.extend((whitening.dim() as u32).to_le_bytes());
-        let values = whitening.mean().iter().chain(whitening.projection());
-        values.for_each(|value| bytes.extend(value.to_le_bytes()));
-    }
-    bytes
-}
-
-fn whitenings_from_bytes(mut bytes: &[u8]) -> Option<Vec<Whitening>> {
-    let mut whitenings = Vec::new();
-    while !bytes.is_empty() {
-        let (header, rest) = bytes.split_first_chunk::<8>()?;
-        let channels = u32::from_le_bytes(header[..4].try_into().ok()?) as usize;
-        let dim = u32::from_le_bytes(header[4..].try_into().ok()?) as usize;
-        let values = channels.checked_mul(dim.checked_add(1)?)?;
-        // Split before anything is allocated: a hostile length fails here.
-        let (block, rest) = rest.split_at_checked(values.checked_mul(4)?)?;
-        let (block, _) = block.as_chunks::<4>();
-        let (mean, projection) = block.split_at_checked(channels)?;
-        let floats = |block: &[[u8; 4]]| block.iter().copied().map(f32::from_le_bytes).collect();
-        whitenings.push(Whitening::new(floats(mean), floats(projection))?);
-        bytes = rest;
-    }
-    Some(whitenings)
+fn check_learned(recipe: &Recipe, learned: &Learned) -> Result<(), BundleError> {
+    let wrong = |(part, reason)| BundleError::Whitening { part, reason };
+    learned.check(recipe).map_err(wrong)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::descriptor::{Part, Pool};
+    use crate::descriptor::{Part, Pool, Whitening};
 
-    fn parts() -> (Spec, Card, Vec<Whitening>) {
-        let recipe = Recipe {
-            name: "tiny".into(),
-            parts: vec![Part::new("t", Pool::Average, 1)],
-        };
+    fn parts() -> (Spec, Card, Learned) {
+        let recipe = Recipe::new("tiny", vec![Part::new("t", Pool::Average, 1)]);
         let spec = Spec {
             preprocessing: Preprocessing::default(),
             recipe,
@@ -391,78 +377,58 @@ mod tests {
             licence: "MIT".into(),
             ..Card::default()
         };
-        (
-            spec,
-            card,
-            vec![Whitening::new(vec![0.5, 0.25], vec![1.0, -2.0]).unwrap()],
-        )
+        let whitening = Whitening::new(vec![0.5, 0.25], vec![1.0, -2.0]).unwrap();
+        (spec, card, vec![whitening].into())
     }
 
     #[test]
     fn what_is_written_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tiny.lens");
-        let (spec, card, whitenings) = parts();
-        let fingerprint = write(&path, &spec, &card, b"onnx", &whitenings).unwrap();
+        let (spec, card, learned) = parts();
+        let fingerprint = write(&path, &spec, &card, b"onnx", &learned).unwrap();
         let bundle = Bundle::open(&path).unwrap();
         bundle.verify().unwrap();
         assert_eq!(bundle.fingerprint(), fingerprint);
         assert_eq!((bundle.spec(), bundle.card()), (&spec, &card));
-        assert_eq!(
-            (bundle.whitenings(), bundle.onnx()),
-            (&whitenings[..], &b"onnx"[..])
-        );
+        assert_eq!((bundle.learned(), bundle.onnx()), (&learned, &b"onnx"[..]));
     }
 
     #[test]
     fn the_fingerprint_follows_what_decides_a_descriptor_and_nothing_else() {
-        let (spec, _, whitenings) = parts();
-        let bytes = whitenings_to_bytes(&whitenings);
-        let fingerprint = fingerprint_of(&spec, b"onnx".into(), &bytes);
+        let (spec, _, learned) = parts();
+        let bytes = learned::whitenings_to_bytes(&learned.whitenings);
+        let of = |spec: &Spec, network, bytes| fingerprint_of(spec, network, bytes, &[]);
+        let fingerprint = of(&spec, b"onnx".into(), &bytes);
         let mut renamed = spec.clone();
         renamed.recipe.name = "other".into();
-        assert_eq!(
-            fingerprint_of(&renamed, b"onnx".into(), &bytes),
-            fingerprint
-        );
+        assert_eq!(of(&renamed, b"onnx".into(), &bytes), fingerprint);
         let mut weighted = spec.clone();
         weighted.recipe.parts[0].weight = 2.0;
-        assert_ne!(
-            fingerprint_of(&weighted, b"onnx".into(), &bytes),
-            fingerprint
-        );
+        assert_ne!(of(&weighted, b"onnx".into(), &bytes), fingerprint);
         let plan = Network::Plan(b"onnx");
-        assert_ne!(fingerprint_of(&spec, plan, &bytes), fingerprint);
-        assert_ne!(fingerprint_of(&spec, b"onny".into(), &bytes), fingerprint);
-        assert_ne!(
-            fingerprint_of(&spec, b"onnx".into(), &bytes[1..]),
-            fingerprint
-        );
+        assert_ne!(of(&spec, plan, &bytes), fingerprint);
+        assert_ne!(of(&spec, b"onny".into(), &bytes), fingerprint);
+        assert_ne!(of(&spec, b"onnx".into(), &bytes[1..]), fingerprint);
+        let with_codebooks = fingerprint_of(&spec, b"onnx".into(), &bytes, b"codebooks");
+        assert_ne!(with_codebooks, fingerprint);
     }
 
     #[test]
     fn whitenings_of_another_recipe_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut spec, card, whitenings) = parts();
+        let (mut spec, card, learned) = parts();
         spec.recipe.parts[0].dim = 2;
         let refused = write(
             folder.path().join("x.lens"),
             &spec,
             &card,
             b"onnx",
-            &whitenings,
+            &learned,
         );
         assert!(matches!(
             refused,
             Err(BundleError::Whitening { part: 0, .. })
         ));
-    }
-
-    #[test]
-    fn hostile_whitening_lengths_are_refused_before_allocation() {
-        let mut bytes = whitenings_to_bytes(&parts().2);
-        bytes[..8].copy_from_slice(&[0xff; 8]);
-        assert!(whitenings_from_bytes(&bytes).is_none());
-        assert!(whitenings_from_bytes(&bytes[..5]).is_none());
     }
 }

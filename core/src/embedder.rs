@@ -4,13 +4,16 @@ use std::time::{Duration, Instant};
 
 use crate::backbone::{Backbone, BackboneError, FeatureMap, RunOptions};
 use crate::bundle::Bundle;
-use crate::descriptor::{Descriptor, HeatMap, LocalFeatures, attribute, describe};
+use crate::descriptor::{
+    DescribeError, Descriptor, HeatMap, LocalFeatures, Maps, attribute, describe,
+};
 use crate::image::{self, ImageError, Pixels, Region, Sizing};
 use crate::rerank;
 
 /// A bundle whose network is loaded. Shared between threads by reference.
 pub struct Embedder {
     bundle: Bundle,
+    taps: Vec<String>,
     backbone: Backbone,
 }
 
@@ -37,18 +40,9 @@ pub enum EmbedError {
     /// The network.
     #[error(transparent)]
     Backbone(#[from] BackboneError),
-    /// A tap has another number of channels than its whitening takes.
-    #[error(
-        "tap {tap:?} has {found} channels, its whitening takes {expected}; the bundle's network and recipe do not belong together"
-    )]
-    Channels {
-        /// The tap.
-        tap: String,
-        /// Channels that the whitening takes.
-        expected: usize,
-        /// Channels that the network gave.
-        found: usize,
-    },
+    /// The bundle's network and recipe do not belong together.
+    #[error(transparent)]
+    Describe(#[from] DescribeError),
 }
 
 impl Embedder {
@@ -57,13 +51,23 @@ impl Embedder {
     /// # Errors
     /// [`BackboneError`] when the network cannot be read or lacks a tap of the recipe.
     pub fn new(bundle: Bundle) -> Result<Self, BackboneError> {
-        let backbone = bundle.backbone(&bundle.spec().recipe.taps())?;
-        Ok(Self { bundle, backbone })
+        let taps = bundle.spec().recipe.taps();
+        let backbone = bundle.backbone(&taps)?;
+        Ok(Self {
+            bundle,
+            taps,
+            backbone,
+        })
     }
 
     /// The network, ready to run.
     pub fn backbone(&self) -> &Backbone {
         &self.backbone
+    }
+
+    /// Names what the network gave: its taps are those of the recipe.
+    pub fn maps<'a>(&'a self, maps: &'a [FeatureMap]) -> Maps<'a> {
+        Maps::new(&self.taps, maps)
     }
 
     /// The bundle that was loaded.
@@ -136,7 +140,7 @@ impl Embedder {
         Ok(self.look(input, options)?.0)
     }
 
-    /// [`Embedder::embed_input`], and the maps that it describes: one a tap, in the order of the recipe's.
+    /// [`Embedder::embed_input`], and the maps of its first view: one a tap, in the order of the recipe's.
     ///
     /// # Errors
     /// As [`Embedder::embed_input`].
@@ -146,20 +150,17 @@ impl Embedder {
         options: &RunOptions<'_>,
     ) -> Result<(Embedding, Vec<FeatureMap>), EmbedError> {
         let recipe = &self.bundle.spec().recipe;
-        let whitenings = self.bundle.whitenings();
         let start = Instant::now();
-        let maps = self.backbone.run_with(input, options)?;
+        let mut seen = if recipe.views.is_single() {
+            vec![self.backbone.run_with(input, options)?]
+        } else {
+            let inputs = recipe.views.inputs(input, self.sizing());
+            let run = |input| self.backbone.run_with(input, options);
+            inputs.iter().map(run).collect::<Result<_, _>>()?
+        };
         let mapped = Instant::now();
-        for ((part, map), whitening) in recipe.parts.iter().zip(&maps).zip(whitenings) {
-            if map.channels() != whitening.channels() {
-                return Err(EmbedError::Channels {
-                    tap: part.tap.clone(),
-                    expected: whitening.channels(),
-                    found: map.channels(),
-                });
-            }
-        }
-        let values = describe(recipe, &maps, whitenings);
+        let views: Vec<Maps<'_>> = seen.iter().map(|maps| self.maps(maps)).collect();
+        let values = describe(recipe, &views, self.bundle.learned())?;
         let embedding = Embedding {
             descriptor: Descriptor {
                 fingerprint: self.bundle.fingerprint(),
@@ -169,25 +170,25 @@ impl Embedder {
             backbone: mapped - start,
             describe: mapped.elapsed(),
         };
-        Ok((embedding, maps))
+        Ok((embedding, seen.swap_remove(0)))
     }
 
     /// Where a photo is like another: the cosine of its descriptor with `other`, split over its places. Of the maps that
     /// [`Embedder::look`] gives; `None` where the recipe is not linear in them.
     pub fn heat_map(&self, maps: &[FeatureMap], other: &[f32]) -> Option<HeatMap> {
         let recipe = &self.bundle.spec().recipe;
-        let maps: Vec<&FeatureMap> = maps.iter().collect();
-        attribute(recipe, &maps, self.bundle.whitenings(), other)
+        attribute(recipe, &self.maps(maps), self.bundle.learned(), other)
     }
 
     /// The local features of a photo, of the maps that [`Embedder::look`] gives: of the recipe's part with the most
-    /// components, the first of equals, by its own whitening. `None` where that part is no pooling of one map, or has
-    /// no whitening.
+    /// components, the first of equals, by its own whitening. `None` where no part pools one map as it is, or none has a
+    /// whitening.
     pub fn local_features(&self, maps: &[FeatureMap]) -> Option<LocalFeatures> {
         let parts = self.bundle.spec().recipe.parts.iter().enumerate();
-        let (at, part) = parts.max_by_key(|(at, part)| (part.dim, std::cmp::Reverse(*at)))?;
-        let whitening = self.bundle.whitenings().get(at)?;
-        let dim = part.dim.min(rerank::LOCAL_DIM);
-        LocalFeatures::of_map(maps.get(at)?, whitening, dim)
+        let plain = parts.filter(|(_, part)| part.fuse.is_empty() && part.pool.is_weighted());
+        let (at, part) = plain.max_by_key(|(at, part)| (part.dim, std::cmp::Reverse(*at)))?;
+        let whitening = self.bundle.learned().whitenings.get(at)?;
+        let map = self.maps(maps).of(&part.tap).ok()?;
+        LocalFeatures::of_map(map, whitening, part.dim.min(rerank::LOCAL_DIM))
     }
 }

@@ -49,3 +49,20 @@ def sections(path: Path) -> dict[str, bytes]:
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Vectors along the last axis, brought to length 1."""
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def whitening(block: bytes) -> tuple[np.ndarray, np.ndarray, bytes]:
+    """Mean (C), projection (D×C) and the rest of the bytes, as core/src/bundle/learned.rs writes them."""
+    channels, dim = struct.unpack_from("<II", block)
+    values = np.frombuffer(block, "<f4", channels * (dim + 1), 8).astype(np.float64)
+    return values[:channels], values[channels:].reshape(dim, channels), block[8 + values.size * 4 :]
+
+
+def whitenings(block: bytes, parts: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Mean (C) and projection (D×C) of each part."""
+    found = []
+    for _ in range(parts):
+        mean, projection, block = whitening(block)
+        found.append((mean, projection))
+    assert not block
+    return found

@@ -2,17 +2,17 @@
 numpy pools, whitens and joins what its recipe says."""
 
 import json
-import struct
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image
 
 from networks import tiny_network
+from photo import photo_input
 from pictures import folder, pattern
-from program import descriptors, run, sections, unit
+from program import descriptors, run, sections, unit, whitenings
 
 RECIPE = {
     "name": "test",
@@ -21,19 +21,6 @@ RECIPE = {
         {"tap": "deep", "pool": "average", "dim": 7, "whitening": "pca"},
     ],
 }
-
-
-def fit_size(width: int, height: int) -> tuple[int, int]:
-    """Longest side 320, the other the nearest multiple of 32."""
-    longest = max(width, height)
-    width, height = (max(32, int(side * 10 / longest + 0.5) * 32) for side in (width, height))
-    return width, height
-
-
-def photo_input(path: Path) -> np.ndarray:
-    """H×W×3 bytes, upright, as the network reads it. Pillow's bilinear filter widens with the scale, as ours does."""
-    photo = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-    return np.asarray(photo.resize(fit_size(*photo.size), Image.Resampling.BILINEAR))
 
 
 def weights(pool, height: int, width: int) -> np.ndarray:
@@ -53,18 +40,6 @@ def pooled(network: onnxruntime.InferenceSession, recipe: list[dict], pixels: np
         weight = weights(part["pool"], *planes.shape[1:])
         parts.append(unit((planes.astype(np.float64) * weight).sum((1, 2))))
     return parts
-
-
-def whitenings(block: bytes, parts: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Mean (C) and projection (D×C) of each part, as core/src/bundle.rs writes them."""
-    found = []
-    for _ in range(parts):
-        channels, dim = struct.unpack_from("<II", block)
-        values = np.frombuffer(block, "<f4", channels * (dim + 1), 8).astype(np.float64)
-        found.append((values[:channels], values[channels:].reshape(dim, channels)))
-        block = block[8 + values.size * 4 :]
-    assert not block
-    return found
 
 
 @pytest.fixture(scope="module")

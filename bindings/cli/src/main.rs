@@ -7,6 +7,7 @@ mod catalogue;
 mod commands;
 mod progress;
 mod report;
+mod scratch;
 
 use std::process::ExitCode;
 

@@ -65,6 +65,33 @@ impl FeatureMap {
     pub fn locations(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         self.data.chunks_exact(self.channels)
     }
+
+    /// All values, location by location.
+    pub(crate) fn data(&self) -> &[f32] {
+        &self.data
+    }
+
+    /// The channels of one location. Panics outside of the map.
+    pub fn location(&self, row: usize, column: usize) -> &[f32] {
+        assert!(
+            row < self.height && column < self.width,
+            "a location of the map"
+        );
+        &self.data[(row * self.width + column) * self.channels..][..self.channels]
+    }
+
+    /// The locations of a rectangle, row by row. Panics outside of the map.
+    pub fn locations_of(
+        &self,
+        rows: std::ops::Range<usize>,
+        columns: std::ops::Range<usize>,
+    ) -> impl Iterator<Item = &[f32]> {
+        rows.flat_map(move |row| {
+            columns
+                .clone()
+                .map(move |column| self.location(row, column))
+        })
+    }
 }
 
 #[cfg(test)]

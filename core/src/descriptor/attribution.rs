@@ -6,7 +6,9 @@
 //! exactly the cosine. (Class activation mapping, Zhou et al., "Learning deep features for discriminative localization",
 //! CVPR 2016, is the same for a classifier's sum.)
 
-use super::{Part, Pool, Recipe, Whitening, pool, spoc, to_unit_length};
+use super::{
+    Learned, Maps, Part, Pool, Recipe, Whitening, location_weights, part_map, spoc, to_unit_length,
+};
 use crate::backbone::FeatureMap;
 use crate::image::Pixels;
 
@@ -102,35 +104,60 @@ fn colour(warmth: f64) -> [f64; 3] {
     std::array::from_fn(|c| COLOURS[first][c] * (1.0 - share) + COLOURS[first + 1][c] * share)
 }
 
-/// The cosine of what `recipe` makes of `maps` (a part each) with the descriptor `other`, split over the grid of the
-/// finest map. O(H·W·C) a part.
+/// The cosine of what `recipe` makes of `maps` with the descriptor `other`, split over the grid of the finest map.
+/// O(H·W·C) a part.
 ///
-/// `None` where a part is not linear in its map, or the lengths do not belong together.
+/// `None` where a part is not linear in its map (only weighted sums are), or the lengths do not belong together. What a
+/// joint projection subtracts is shared by all places.
 pub fn attribute(
     recipe: &Recipe,
-    maps: &[&FeatureMap],
-    whitenings: &[Whitening],
+    maps: &Maps<'_>,
+    learned: &Learned,
     other: &[f32],
 ) -> Option<HeatMap> {
-    let finest = maps.iter().max_by_key(|map| map.height() * map.width())?;
-    let (height, width) = (finest.height(), finest.width());
-    if other.len() != recipe.dim() || whitenings.len() != recipe.parts.len() {
+    if other.len() != recipe.dim() || learned.whitenings.len() != recipe.parts.len() {
         return None;
     }
-    let mut other = other.to_vec();
-    to_unit_length(&mut other);
-    let mut parts = Vec::new();
-    let mut first = 0;
-    for ((part, map), whitening) in recipe.parts.iter().zip(maps).zip(whitenings) {
-        let target = &other[first..first + part.dim];
-        first += part.dim;
-        parts.push(PartShares::of(part, map, whitening, target)?);
+    let mut target = other.to_vec();
+    to_unit_length(&mut target);
+    if let Some(joint) = &learned.joint {
+        target = back(joint, &target)?
+            .iter()
+            .map(|&value| value as f32)
+            .collect();
     }
-    let length: f64 = parts.iter().map(|part| part.weight * part.weight).sum();
-    let length = length.sqrt();
+    let mut parts = Vec::new();
+    let mut joined = Vec::new();
+    let mut rest = &target[..];
+    for (part, whitening) in recipe.parts.iter().zip(&learned.whitenings) {
+        let (own, others) = rest.split_at_checked(part.dim)?;
+        rest = others;
+        let shares = PartShares::of(part, &*part_map(part, maps).ok()?, whitening, own)?;
+        joined.extend(shares.values.iter().map(|value| value * part.weight));
+        parts.push(shares);
+    }
+    let length = norm(&joined);
+    let finest = parts.iter().max_by_key(|part| part.height * part.width)?;
+    let (height, width) = (finest.height, finest.width);
     let mut shares = vec![0.0; height * width];
-    for part in &parts {
-        part.spread(part.weight / length, height, width, &mut shares);
+    if length == 0.0 {
+        return Some(HeatMap {
+            height,
+            width,
+            shares,
+        });
+    }
+    for (part, of) in parts.iter().zip(&recipe.parts) {
+        part.spread(f64::from(of.weight) / length, height, width, &mut shares);
+    }
+    if let Some(joint) = &learned.joint {
+        to_unit_length(&mut joined);
+        let projected = norm(&joint.apply(&joined));
+        let target: Vec<f64> = target.iter().map(|&value| f64::from(value)).collect();
+        let subtracted = dot(&target, joint.mean()) / shares.len() as f64;
+        for share in &mut shares {
+            *share = (*share - subtracted) / projected.max(f64::MIN_POSITIVE);
+        }
     }
     Some(HeatMap {
         height,
@@ -139,52 +166,60 @@ pub fn attribute(
     })
 }
 
+/// `Pᵀ·y`: a vector behind a whitening, brought back to before it.
+fn back(whitening: &Whitening, target: &[f32]) -> Option<Vec<f64>> {
+    if whitening.dim() != target.len() {
+        return None;
+    }
+    let mut back = vec![0.0; whitening.channels()];
+    let rows = whitening.projection().chunks_exact(whitening.channels());
+    for (row, &y) in rows.zip(target) {
+        for (sum, &p) in back.iter_mut().zip(row) {
+            *sum += f64::from(p) * f64::from(y);
+        }
+    }
+    Some(back)
+}
+
 /// A part's cosine with its components of the other descriptor, by location.
 struct PartShares {
     height: usize,
     width: usize,
     shares: Vec<f64>,
-    /// Length of the part in the joined vector: its weight, or 0 for a dead map.
-    weight: f64,
+    /// The part's whitened unit vector, zeros for a dead map.
+    values: Vec<f32>,
 }
 
 impl PartShares {
     fn of(part: &Part, map: &FeatureMap, whitening: &Whitening, target: &[f32]) -> Option<Self> {
-        if whitening.channels() != map.channels() || whitening.dim() != target.len() {
+        if whitening.channels() != map.channels() || !is_linear(part) {
             return None;
         }
-        let weights = location_weights(part, map)?;
+        let back = back(whitening, target)?;
+        let weights =
+            location_weights(part, map).unwrap_or_else(|| vec![1.0; map.height() * map.width()]);
         let total: f64 = weights.iter().sum();
-        let pooled = pool(part, map);
-        // `pool` gives z/‖z‖: ‖z‖ is what z has to be divided by to become that.
-        let sums = spoc::weighted(map, &weights);
-        let length = norm(&sums);
-        let whitened = norm(&whitening.apply(&pooled));
-        // Pᵀ·y.
-        let mut back = vec![0.0; map.channels()];
-        let rows = whitening.projection().chunks_exact(map.channels());
-        for (row, &y) in rows.zip(target) {
-            for (sum, &p) in back.iter_mut().zip(row) {
-                *sum += f64::from(p) * f64::from(y);
-            }
-        }
+        let mut pooled = spoc::weighted(map, &weights);
+        let length = norm(&pooled);
+        to_unit_length(&mut pooled);
+        let mut values = whitening.apply(&pooled);
+        let whitened = norm(&values);
+        to_unit_length(&mut values);
         let against_mean = dot(&back, whitening.mean());
-        let is_dead = length == 0.0 || whitened == 0.0;
         let share = |(location, weight): (&[f32], &f64)| {
-            if is_dead {
-                return 0.0;
-            }
-            weight / total * (dot(&back, location) / length - against_mean) / whitened
+            // What a dead map gives depends on no location.
+            let feature = if length > 0.0 {
+                dot(&back, location) / length
+            } else {
+                0.0
+            };
+            weight / total * (feature - against_mean) / whitened.max(f64::MIN_POSITIVE)
         };
         Some(Self {
             height: map.height(),
             width: map.width(),
             shares: map.locations().zip(&weights).map(share).collect(),
-            weight: if whitened == 0.0 {
-                0.0
-            } else {
-                f64::from(part.weight)
-            },
+            values,
         })
     }
 
@@ -208,12 +243,9 @@ impl PartShares {
     }
 }
 
-/// How much each location counts where a part is a weighted sum; `None` where it is not.
-fn location_weights(part: &Part, map: &FeatureMap) -> Option<Vec<f64>> {
-    match part.pool {
-        Pool::Average => Some(vec![1.0; map.height() * map.width()]),
-        Pool::Centre { sigma } => Some(spoc::prior(map, sigma)),
-    }
+/// Whether a part is a weighted sum over locations.
+fn is_linear(part: &Part) -> bool {
+    matches!(part.pool, Pool::Average | Pool::Centre { .. })
 }
 
 fn norm(values: &[f32]) -> f64 {
@@ -230,7 +262,7 @@ fn dot(a: &[f64], b: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::descriptor::describe;
+    use crate::descriptor::{Joint, describe};
 
     fn random_map(
         rng: &mut fastrand::Rng,
@@ -247,31 +279,40 @@ mod tests {
         Whitening::new(some(channels), some(channels * dim)).unwrap()
     }
 
+    fn taps(recipe: &Recipe) -> Vec<String> {
+        recipe.taps()
+    }
+
     #[test]
     fn shares_add_up_to_the_cosine() {
         let mut rng = fastrand::Rng::with_seed(3);
-        let recipe = Recipe::three_taps();
-        for _ in 0..20 {
+        for round in 0..20 {
+            let mut recipe = Recipe::three_taps();
+            recipe.parts[0].dim = 12;
+            recipe.parts[1].weight = 1.7;
             let maps = [
                 random_map(&mut rng, 8, 10, 24),
                 random_map(&mut rng, 8, 10, 130),
                 random_map(&mut rng, 4, 5, 140),
             ];
-            let mut recipe = recipe.clone();
-            recipe.parts[0].dim = 12;
-            let whitenings = [(24, 12), (130, 96), (140, 96)]
-                .map(|(channels, dim)| random_whitening(&mut rng, channels, dim));
-            let values = describe(&recipe, &maps, &whitenings);
+            let mut learned = Learned::from(vec![
+                random_whitening(&mut rng, 24, 12),
+                random_whitening(&mut rng, 130, 96),
+                random_whitening(&mut rng, 140, 96),
+            ]);
+            if round % 2 == 1 {
+                recipe.joint = Some(Joint { dim: 40 });
+                learned.joint = Some(random_whitening(&mut rng, 204, 40));
+            }
+            let taps = taps(&recipe);
+            let maps = Maps::new(&taps, &maps);
+            let values = describe(&recipe, &[maps], &learned).unwrap();
             let other: Vec<f32> = (0..recipe.dim()).map(|_| rng.f32() - 0.5).collect();
-            let refs: Vec<&FeatureMap> = maps.iter().collect();
-            let heat = attribute(&recipe, &refs, &whitenings, &other).unwrap();
+            let heat = attribute(&recipe, &maps, &learned, &other).unwrap();
             assert_eq!((heat.height(), heat.width()), (8, 10));
-            let cosine = values
-                .iter()
-                .zip(&other)
-                .map(|(&a, &b)| f64::from(a) * f64::from(b))
-                .sum::<f64>()
-                / norm(&other);
+            let products = values.iter().zip(&other);
+            let product: f64 = products.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+            let cosine = product / norm(&other);
             assert!(
                 (heat.total() - cosine).abs() < 1e-5,
                 "{} {cosine}",
@@ -280,34 +321,47 @@ mod tests {
         }
     }
 
+    fn one_part(dim: usize) -> Recipe {
+        Recipe::new("one", vec![Part::new("t", Pool::Average, dim)])
+    }
+
     #[test]
     fn the_place_that_is_alike_is_warm() {
-        // One channel responds in one corner only, and that is what the other photo shows.
+        // One channel responds in one place only, and that is what the other photo shows.
         let mut data = [0.0, 0.1].repeat(12);
         data[2 * 5] = 3.0;
         let map = FeatureMap::new(3, 4, 2, data).unwrap();
-        let recipe = Recipe {
-            parts: vec![Part::new("t", Pool::Average, 2)],
-            ..Recipe::three_taps()
-        };
+        let (taps, maps) = (["t".to_owned()], [map]);
         let whitening = Whitening::new(vec![0.0; 2], vec![1.0, 0.0, 0.0, 1.0]).unwrap();
-        let heat = attribute(&recipe, &[&map], &[whitening], &[1.0, 0.0]).unwrap();
+        let learned = Learned::from(vec![whitening]);
+        let maps = Maps::new(&taps, &maps);
+        let heat = attribute(&one_part(2), &maps, &learned, &[1.0, 0.0]).unwrap();
         assert_eq!(heat.warmth(1.5 / 4.0, 1.5 / 3.0), 1.0);
         assert_eq!(heat.warmth(3.5 / 4.0, 2.5 / 3.0), 0.0);
         assert!((heat.warmth(2.0 / 4.0, 1.5 / 3.0) - 0.5).abs() < 1e-9);
+        let photo = Pixels::from_rgb(40, 30, vec![100; 3600]).unwrap();
+        let painted = heat.paint(&photo);
+        let pixel = |x: usize, y: usize| &painted.data()[3 * (40 * y + x)..][..3];
+        assert!(pixel(15, 15)[0] > 180 && pixel(38, 28)[0] < 60);
     }
 
     #[test]
     fn what_does_not_belong_together_is_refused() {
-        let map = FeatureMap::new(1, 1, 2, vec![1.0, 2.0]).unwrap();
-        let recipe = Recipe {
-            parts: vec![Part::new("t", Pool::Average, 2)],
-            ..Recipe::three_taps()
+        let maps = [FeatureMap::new(1, 1, 2, vec![1.0, 2.0]).unwrap()];
+        let taps = ["t".to_owned()];
+        let maps = Maps::new(&taps, &maps);
+        let whitening = |channels: usize| {
+            let whitening = Whitening::new(vec![0.0; channels], vec![1.0; 2 * channels]);
+            Learned::from(vec![whitening.unwrap()])
         };
-        let whitening =
-            |channels: usize| Whitening::new(vec![0.0; channels], vec![1.0; 2 * channels]).unwrap();
-        assert!(attribute(&recipe, &[&map], &[whitening(2)], &[1.0]).is_none());
-        assert!(attribute(&recipe, &[&map], &[whitening(3)], &[1.0, 0.0]).is_none());
-        assert!(attribute(&recipe, &[&map], &[], &[1.0, 0.0]).is_none());
+        let refused = |recipe: &Recipe, learned: &Learned, other: &[f32]| {
+            attribute(recipe, &maps, learned, other).is_none()
+        };
+        let recipe = one_part(2);
+        assert!(refused(&recipe, &whitening(2), &[1.0]));
+        assert!(refused(&recipe, &whitening(3), &[1.0, 0.0]));
+        assert!(refused(&recipe, &Learned::default(), &[1.0, 0.0]));
+        let strongest = Recipe::new("max", vec![Part::new("t", Pool::Max, 2)]);
+        assert!(refused(&strongest, &whitening(2), &[1.0, 0.0]));
     }
 }

@@ -6,6 +6,8 @@
 //! the closest border.
 
 use crate::backbone::FeatureMap;
+use crate::kernel::Cpu;
+use crate::kernel::weighted_sum::weighted_sum;
 
 /// The mean over all locations: `H×W×C` to `C`.
 pub(super) fn average(map: &FeatureMap) -> Vec<f32> {
@@ -15,6 +17,7 @@ pub(super) fn average(map: &FeatureMap) -> Vec<f32> {
 /// The mean weighted by a Gaussian around the centre: `H×W×C` to `C`.
 ///
 /// `sigma` is in units of half of the map's shorter side; 1/3 is the paper's.
+#[cfg(test)]
 pub(super) fn centre(map: &FeatureMap, sigma: f32) -> Vec<f32> {
     weighted(map, &prior(map, sigma))
 }
@@ -33,16 +36,11 @@ pub(super) fn prior(map: &FeatureMap, sigma: f32) -> Vec<f64> {
     locations.map(value).collect()
 }
 
-/// The mean over all locations with a weight each.
+/// The mean over all locations with one weight each, row by row.
 pub(super) fn weighted(map: &FeatureMap, weights: &[f64]) -> Vec<f32> {
     let mut sums = vec![0.0f64; map.channels()];
-    let mut total = 0.0;
-    for (location, weight) in map.locations().zip(weights) {
-        total += weight;
-        for (sum, &value) in sums.iter_mut().zip(location) {
-            *sum += weight * f64::from(value);
-        }
-    }
+    weighted_sum(Cpu::native())(map.data(), weights, &mut sums);
+    let total = weights.iter().fold(0.0, |total, weight| total + weight);
     sums.into_iter().map(|sum| (sum / total) as f32).collect()
 }
 

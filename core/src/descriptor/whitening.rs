@@ -1,10 +1,16 @@
 //! An affine projection that decorrelates a pooled vector and keeps its leading components.
 
+use crate::kernel::Cpu;
+use crate::kernel::weighted_sum::weighted_sum;
+
 /// `y = P (x - m)`: mean `m` of `C` values, projection `P` of `dim × C` values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Whitening {
     mean: Vec<f32>,
     projection: Vec<f32>,
+    /// The projection column by column: each column times its channel is added to all components
+    /// at once.
+    columns: Vec<f32>,
 }
 
 impl Whitening {
@@ -18,7 +24,20 @@ impl Whitening {
                 .iter()
                 .chain(&projection)
                 .all(|value| value.is_finite());
-        fits.then_some(Self { mean, projection })
+        fits.then(|| {
+            let (channels, dim) = (mean.len(), projection.len() / mean.len());
+            let mut columns = vec![0.0; projection.len()];
+            for (row, values) in projection.chunks_exact(channels).enumerate() {
+                for (column, &value) in values.iter().enumerate() {
+                    columns[column * dim + row] = value;
+                }
+            }
+            Self {
+                mean,
+                projection,
+                columns,
+            }
+        })
     }
 
     /// Channels taken.
@@ -53,14 +72,9 @@ impl Whitening {
             .zip(&self.mean)
             .map(|(&v, &m)| f64::from(v) - f64::from(m))
             .collect();
-        let rows = self.projection.chunks_exact(self.channels());
-        rows.map(|row| {
-            row.iter()
-                .zip(&centred)
-                .map(|(&p, c)| f64::from(p) * c)
-                .sum::<f64>() as f32
-        })
-        .collect()
+        let mut sums = vec![0.0f64; self.dim()];
+        weighted_sum(Cpu::native())(&self.columns, &centred, &mut sums);
+        sums.into_iter().map(|sum| sum as f32).collect()
     }
 }
 

@@ -53,6 +53,17 @@ impl PairMoments {
         self.all.flush();
         self.within.flush();
     }
+
+    /// The covariance within classes, not shrunk.
+    pub(super) fn within(&self) -> Mat<f64> {
+        // Differences from a mean of n captures have (n-1)/n of the variance.
+        let samples = self.within.count() as f64;
+        let unbiased = samples / (samples - self.classes as f64).max(1.0);
+        let within = self.within.second_moment();
+        Mat::from_fn(within.nrows(), within.ncols(), |i, j| {
+            unbiased * within[(i, j)]
+        })
+    }
 }
 
 pub(super) fn whitening(
@@ -66,17 +77,14 @@ pub(super) fn whitening(
     let (total_values, _) = eigen(&total);
     check_rank(&total_values, part)?;
 
-    // Differences from a mean of n captures have (n-1)/n of the variance.
-    let samples = moments.within.count() as f64;
-    let unbiased = samples / (samples - moments.classes as f64).max(1.0);
-    let within = moments.within.second_moment();
-    let trace = (0..channels).map(|i| within[(i, i)]).sum::<f64>() * unbiased;
+    let within = moments.within();
+    let trace = (0..channels).map(|i| within[(i, i)]).sum::<f64>();
     let (keep, identity) = (
         1.0 - f64::from(shrinkage),
         f64::from(shrinkage) * trace / channels as f64,
     );
     let within = Mat::from_fn(channels, channels, |i, j| {
-        keep * unbiased * within[(i, j)] + if i == j { identity } else { 0.0 }
+        keep * within[(i, j)] + if i == j { identity } else { 0.0 }
     });
 
     // C_S^{-1/2} in its own basis: rows u_kᵀ / √λ_k. A direction without any variance within

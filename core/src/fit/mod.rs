@@ -1,38 +1,64 @@
-//! Fitting: what a recipe learns from photos without labels.
+//! Fitting: what a recipe learns from photos, without labels or with some.
 //!
-//! Photos stream through the backbone in batches; of each part only its moments (mean and
-//! covariance) are kept, so memory does not grow with the number of photos. The result depends on
-//! the photos, their order and the seed alone, not on the number of threads.
+//! Photos stream through the backbone in batches, whatever the number of recipes; of each part only
+//! its moments (mean and covariance) are kept, and of local features a sample of fixed size, so
+//! memory does not grow with the number of photos. The result depends on the photos, their order
+//! and the seed alone, not on the number of threads.
 
+mod adapt;
+mod codebooks;
+mod fusion_weights;
+mod kmeans;
 mod learned_whitening;
+mod mixture;
 mod moments;
 mod pca;
+mod rotation;
+mod sampler;
+mod statistics;
 
+pub use adapt::{adapt, adapted_photos};
+
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use crate::backbone::{Backbone, BackboneError, FeatureMap};
-use crate::descriptor::{Part, Recipe, RecipeError, Whitening, WhiteningFit, pool};
-use crate::image::{self, ImageError, Limits, Pixels};
+use crate::backbone::{Backbone, BackboneError};
+use crate::descriptor::{
+    DescribeError, Learned, Part, Pool, Recipe, RecipeError, WhiteningFit, join,
+};
+use crate::image::{ImageError, Limits};
 use crate::simulate::{CaptureSimulator, Settings};
-use learned_whitening::PairMoments;
 use moments::Moments;
+use sampler::{Sample, SampleError, Sampler};
+use statistics::Statistics;
 
 /// Photos of a batch: large enough to keep every core at work, small enough for a phone's memory.
 const BATCH: usize = 32;
+/// Photos whose pooled vectors are kept, for what is learned last: the joint projection and the
+/// weights of parts.
+const KEPT: usize = 4096;
 
 /// How a recipe is fitted.
 #[derive(Clone, Debug)]
 pub struct FitOptions {
     /// Synthetic captures of each photo, for parts whose whitening is learned from pairs.
     pub views: usize,
-    /// Seed of the capture simulator.
+    /// Seed of the capture simulator, of codebooks and of the rotation.
     pub seed: u64,
     /// What the capture simulator may do.
     pub simulator: CaptureSimulator,
     /// What a photo may cost.
     pub limits: Limits,
+    /// Groups of photos that show one thing, where they are known: pairs are then photos of a group
+    /// as well as captures of a photo. Photos that are not listed are things of their own.
+    pub groups: BTreeMap<PathBuf, String>,
+    /// Whether the weights of parts are searched on the groups.
+    pub search_weights: bool,
+    /// Whether a random rotation is folded into the last whitening: it changes no cosine and helps
+    /// codes of one bit a component.
+    pub rotate: bool,
 }
 
 impl Default for FitOptions {
@@ -42,15 +68,31 @@ impl Default for FitOptions {
             seed: 1,
             simulator: CaptureSimulator::new(Settings::capture()),
             limits: Limits::default(),
+            groups: BTreeMap::new(),
+            search_weights: false,
+            rotate: false,
         }
     }
 }
 
-/// The fitted whitenings, one a part, and what was left out.
+/// What was learned for one recipe, and what was left out.
 #[derive(Debug)]
 pub struct Fitted {
-    /// In the order of the recipe's parts.
-    pub whitenings: Vec<Whitening>,
+    /// The recipe, with the weights that were found where they were searched.
+    pub recipe: Recipe,
+    /// Whitenings, codebooks, the joint projection.
+    pub learned: Learned,
+    /// Photos that were used.
+    pub photos: usize,
+    /// Photos that could not be read, with the reason.
+    pub failed: Vec<(PathBuf, ImageError)>,
+}
+
+/// The same for several recipes.
+#[derive(Debug)]
+pub struct FittedAll {
+    /// In the order of the recipes: what was learned, or why not.
+    pub recipes: Vec<Result<(Recipe, Learned), FitError>>,
     /// Photos that were used.
     pub photos: usize,
     /// Photos that could not be read, with the reason.
@@ -67,6 +109,41 @@ pub enum FitError {
     /// The network does not run or lacks a tap.
     #[error(transparent)]
     Backbone(#[from] BackboneError),
+    /// The maps do not have what the recipe pools.
+    #[error(transparent)]
+    Describe(#[from] DescribeError),
+    /// The weights of parts cannot be searched.
+    #[error(
+        "weights are searched on groups of photos: at least {needed} photos in groups of two or more are needed, found {found}"
+    )]
+    TooFewLabels {
+        /// The least number of photos.
+        needed: usize,
+        /// Photos in groups of two or more.
+        found: usize,
+    },
+    /// A catalogue is too small to be adapted to.
+    #[error(
+        "at least {needed} pictures are needed to adapt to a catalogue, found {found}; build without adapting"
+    )]
+    TooFewPictures {
+        /// The least number of pictures.
+        needed: usize,
+        /// Pictures that could be read.
+        found: usize,
+    },
+    /// The maps of the photos have too few locations for a codebook.
+    #[error(
+        "the codebook of tap {tap:?} needs at least {needed} local features, found {found}; add photos or ask for fewer centres"
+    )]
+    TooFewLocals {
+        /// The part's tap.
+        tap: String,
+        /// The least number of local features.
+        needed: usize,
+        /// Those there were.
+        found: usize,
+    },
     /// Too few photos for the number of components.
     #[error(
         "part {tap:?} with {dim} components needs at least {needed} photos, found {found}; add photos or ask for fewer components"
@@ -105,7 +182,8 @@ pub enum FitError {
     },
 }
 
-/// Fits every part of `recipe` on `photos`. `progress` is told the number of photos done.
+/// Fits `recipe` on `photos`; the backbone's taps are those of the recipe. `progress` is told the
+/// number of photos done, [`passes`] times as many as there are.
 ///
 /// # Errors
 /// [`FitError`]; photos that cannot be read are listed in [`Fitted::failed`] instead.
@@ -117,204 +195,319 @@ pub fn fit(
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Fitted, FitError> {
     recipe.check()?;
-    let clean = recipe
-        .parts
+    let taps = recipe.taps();
+    let recipes = std::slice::from_ref(recipe);
+    let mut all = fit_all(backbone, &taps, recipes, photos, options, progress)?;
+    let (recipe, learned) = all.recipes.remove(0)?;
+    Ok(Fitted {
+        recipe,
+        learned,
+        photos: all.photos,
+        failed: all.failed,
+    })
+}
+
+/// How often photos are looked at: codebooks need a first pass.
+pub fn passes(recipes: &[Recipe]) -> usize {
+    let mut parts = recipes.iter().flat_map(|recipe| &recipe.parts);
+    1 + usize::from(parts.any(|part| part.pool.codebook().is_some()))
+}
+
+/// Fits several recipes at once; `taps` names the backbone's maps. A recipe that cannot be fitted
+/// does not keep the others from it.
+///
+/// # Errors
+/// [`FitError`] when the network does not run.
+pub fn fit_all(
+    backbone: &Backbone,
+    taps: &[String],
+    recipes: &[Recipe],
+    photos: &[PathBuf],
+    options: &FitOptions,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<FittedAll, FitError> {
+    let mut fits: Vec<Fit> = recipes
         .iter()
-        .any(|part| part.whitening == WhiteningFit::Pca);
-    let pairs = recipe
-        .parts
-        .iter()
-        .any(|part| part.whitening != WhiteningFit::Pca);
-    let views = if pairs { options.views.max(2) } else { 0 };
-    let mut statistics: Vec<Statistics> = Vec::new();
+        .map(|recipe| Fit::new(recipe, taps))
+        .collect();
+    let mut sampler = Sampler::new(backbone, taps, photos, options);
+    if passes(recipes) > 1 {
+        codebooks::learn(&sampler, &mut fits, progress)?;
+    }
+    sampler.need(&fits);
     let mut failed = Vec::new();
     let mut used = 0;
-    for (batch, paths) in photos.chunks(BATCH).enumerate() {
-        let samples: Vec<Result<Sample, SampleError>> = paths
+    for classes in batches(photos, &options.groups) {
+        let order: Vec<usize> = classes.concat();
+        let sampled: Vec<Result<Sample, SampleError>> = order
             .par_iter()
-            .enumerate()
-            .map(|(at, path)| {
-                let at = batch * BATCH + at;
-                let sampler = Sampler {
-                    backbone,
-                    recipe,
-                    photos,
-                    options,
-                    clean,
-                    views,
-                };
-                let sample = sampler.sample(at);
+            .map(|&at| {
+                let sample = sampler.sample(at, &fits);
                 progress(1);
-                sample.map_err(|error| match error {
-                    SampleError::Photo(error) => SampleError::Named(path.clone(), error),
-                    other => other,
-                })
+                sample
             })
             .collect();
-        for sample in samples {
-            match sample {
-                Ok(sample) => {
-                    if statistics.is_empty() {
-                        statistics = recipe
-                            .parts
-                            .iter()
-                            .enumerate()
-                            .map(|(at, part)| Statistics::new(part, sample.channels(at)))
-                            .collect();
-                    }
-                    for (at, statistic) in statistics.iter_mut().enumerate() {
-                        statistic.add(&sample, at);
-                    }
-                    used += 1;
+        let mut sampled = sampled.into_iter();
+        for class in classes {
+            let mut samples = Vec::new();
+            for (&at, sample) in class.iter().zip(sampled.by_ref()) {
+                match sample {
+                    Ok(sample) => samples.push(sample),
+                    Err(SampleError::Photo(error)) => failed.push((photos[at].clone(), error)),
+                    Err(SampleError::Backbone(error)) => return Err(error.into()),
+                    Err(SampleError::Describe(error)) => return Err(error.into()),
                 }
-                Err(SampleError::Named(path, error)) => failed.push((path, error)),
-                Err(SampleError::Photo(_)) => unreachable!("photos are named above"),
-                Err(SampleError::Backbone(error)) => return Err(error.into()),
+            }
+            used += samples.len();
+            let group = options.groups.get(&photos[class[0]]);
+            for (at, fit) in fits.iter_mut().enumerate() {
+                fit.add(at, &samples, group);
             }
         }
-        statistics.iter_mut().for_each(Statistics::flush);
+        fits.iter_mut().for_each(Fit::flush);
     }
-    let whitenings = recipe
-        .parts
-        .iter()
-        .enumerate()
-        .map(|(at, part)| {
-            let needed = least_photos(part, views);
-            match statistics.get(at) {
-                Some(statistic) if used >= needed => statistic.whitening(part),
-                _ => Err(FitError::TooFewPhotos {
-                    tap: part.tap.clone(),
-                    dim: part.dim,
-                    needed,
-                    found: used,
-                }),
-            }
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(Fitted {
-        whitenings,
+    let views = sampler.views();
+    let recipes = fits
+        .into_par_iter()
+        .map(|fit| fit.finish(used, views, options))
+        .collect();
+    Ok(FittedAll {
+        recipes,
         photos: used,
         failed,
     })
 }
 
-/// Samples must outnumber components, or directions without any variance would be kept.
-fn least_photos(part: &Part, views: usize) -> usize {
-    match part.whitening {
-        WhiteningFit::Pca => part.dim + 1,
-        WhiteningFit::Pairs { .. } => (part.dim + 1).div_ceil(views).max(16),
+/// Photos by their places, class by class, in batches that keep every core at work. A class stands
+/// where its first photo does.
+fn batches(photos: &[PathBuf], groups: &BTreeMap<PathBuf, String>) -> Vec<Vec<Vec<usize>>> {
+    let mut classes: Vec<Vec<usize>> = Vec::new();
+    let mut class_of: HashMap<&str, usize> = HashMap::new();
+    for (at, photo) in photos.iter().enumerate() {
+        match groups.get(photo) {
+            Some(group) => {
+                let class = *class_of.entry(group).or_insert_with(|| {
+                    classes.push(Vec::new());
+                    classes.len() - 1
+                });
+                classes[class].push(at);
+            }
+            None => classes.push(vec![at]),
+        }
     }
-}
-
-enum SampleError {
-    Photo(ImageError),
-    Named(PathBuf, ImageError),
-    Backbone(BackboneError),
-}
-
-/// What one photo gives: a pooled vector a part of the photo itself (when asked for) and of each
-/// of its synthetic captures.
-struct Sample {
-    clean: Option<Vec<Vec<f32>>>,
-    views: Vec<Vec<Vec<f32>>>,
-}
-
-impl Sample {
-    fn channels(&self, part: usize) -> usize {
-        self.clean
-            .iter()
-            .chain(&self.views)
-            .next()
-            .map_or(0, |parts| parts[part].len())
+    let mut batches: Vec<Vec<Vec<usize>>> = Vec::new();
+    let mut room = 0;
+    for class in classes {
+        if room == 0 {
+            batches.push(Vec::new());
+            room = BATCH;
+        }
+        room = room.saturating_sub(class.len());
+        batches.last_mut().expect("pushed above").push(class);
     }
+    batches
 }
 
-struct Sampler<'a> {
-    backbone: &'a Backbone,
-    recipe: &'a Recipe,
-    photos: &'a [PathBuf],
-    options: &'a FitOptions,
-    clean: bool,
-    views: usize,
+/// One recipe while it is fitted.
+struct Fit {
+    recipe: Recipe,
+    learned: Learned,
+    statistics: Vec<Statistics>,
+    kept: Vec<Kept>,
+    refused: Option<FitError>,
 }
 
-impl Sampler<'_> {
-    fn sample(&self, at: usize) -> Result<Sample, SampleError> {
-        let limits = &self.options.limits;
-        let photo = image::read_photo(&self.photos[at], limits).map_err(SampleError::Photo)?;
-        let clean = if self.clean {
-            Some(self.pooled(&photo)?)
-        } else {
-            None
+/// A photo's pooled parts, and its group where it has one.
+struct Kept {
+    pooled: Vec<Vec<f32>>,
+    group: Option<String>,
+}
+
+impl Fit {
+    fn new(recipe: &Recipe, taps: &[String]) -> Self {
+        let missing = recipe.taps().into_iter().find(|tap| !taps.contains(tap));
+        let refused = match (recipe.check(), missing) {
+            (Err(error), _) => Some(error.into()),
+            (Ok(()), Some(tap)) => {
+                let taps = taps.to_vec();
+                Some(DescribeError::MissingTap { tap, taps }.into())
+            }
+            (Ok(()), None) => None,
         };
-        // One generator a photo: the result does not depend on which thread came first.
-        let mut rng = fastrand::Rng::with_seed(
-            self.options.seed ^ (at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15),
-        );
-        let mut views = Vec::with_capacity(self.views);
-        for _ in 0..self.views {
-            let backdrop = image::read_photo(&self.photos[rng.usize(..self.photos.len())], limits);
-            let view = self
-                .options
-                .simulator
-                .view(&photo, backdrop.ok().as_ref(), &mut rng);
-            views.push(self.pooled(&view)?);
-        }
-        Ok(Sample { clean, views })
-    }
-
-    fn pooled(&self, pixels: &Pixels) -> Result<Vec<Vec<f32>>, SampleError> {
-        let sizing = &self.backbone.preprocessing().sizing;
-        let input = image::fit(pixels, None, sizing).map_err(SampleError::Photo)?;
-        let maps: Vec<FeatureMap> = self.backbone.run(&input).map_err(SampleError::Backbone)?;
-        Ok(self
-            .recipe
-            .parts
-            .iter()
-            .zip(&maps)
-            .map(|(part, map)| pool(part, map))
-            .collect())
-    }
-}
-
-/// The moments that one part's whitening is computed from.
-enum Statistics {
-    Pca(Moments),
-    Pairs(PairMoments),
-}
-
-impl Statistics {
-    fn new(part: &Part, channels: usize) -> Self {
-        match part.whitening {
-            WhiteningFit::Pca => Self::Pca(Moments::new(channels)),
-            WhiteningFit::Pairs { .. } => Self::Pairs(PairMoments::new(channels)),
+        Self {
+            recipe: recipe.clone(),
+            learned: Learned {
+                codebooks: vec![Vec::new(); recipe.parts.len()],
+                ..Learned::default()
+            },
+            statistics: Vec::new(),
+            kept: Vec::new(),
+            refused,
         }
     }
 
-    fn add(&mut self, sample: &Sample, part: usize) {
-        match self {
-            Self::Pca(moments) => sample
-                .clean
-                .iter()
-                .for_each(|parts| moments.add(&parts[part])),
-            Self::Pairs(moments) => moments.add(sample.views.iter().map(|parts| &parts[part][..])),
+    /// Whether clean photos are looked at.
+    fn needs_clean(&self, options: &FitOptions) -> bool {
+        let mut parts = self.recipe.parts.iter();
+        let keeps = self.recipe.joint.is_some() || options.search_weights;
+        keeps || parts.any(|part| !matches!(part.whitening, WhiteningFit::Pairs { .. }))
+    }
+
+    fn needs_views(&self) -> bool {
+        let mut parts = self.recipe.parts.iter();
+        parts.any(|part| matches!(part.whitening, WhiteningFit::Pairs { .. }))
+    }
+
+    /// Adds the photos of one class; `at` is the recipe's place.
+    fn add(&mut self, at: usize, samples: &[Sample], group: Option<&String>) {
+        if self.refused.is_some() {
+            return;
+        }
+        for (part, described) in self.recipe.parts.iter().enumerate() {
+            let clean = samples.iter().filter_map(|s| s.clean.as_ref());
+            let clean: Vec<&[f32]> = clean.filter_map(|recipes| of(&recipes[at], part)).collect();
+            let views = samples.iter().flat_map(|s| &s.views);
+            let views: Vec<&[f32]> = views.filter_map(|recipes| of(&recipes[at], part)).collect();
+            let Some(first) = clean.first().or(views.first()) else {
+                return;
+            };
+            if self.statistics.len() == part {
+                self.statistics
+                    .push(Statistics::new(described, first.len()));
+            }
+            self.statistics[part].add(&clean, &views);
+        }
+        let keeps = self.recipe.joint.is_some() || group.is_some();
+        for sample in samples.iter().filter(|_| keeps) {
+            let clean = sample.clean.as_ref().map(|recipes| &recipes[at]);
+            if let (Some(clean), true) = (clean, self.kept.len() < KEPT)
+                && !clean.is_empty()
+            {
+                self.kept.push(Kept {
+                    pooled: clean.clone(),
+                    group: group.cloned(),
+                });
+            }
         }
     }
 
     fn flush(&mut self) {
-        match self {
-            Self::Pca(moments) => moments.flush(),
-            Self::Pairs(moments) => moments.flush(),
-        }
+        self.statistics.iter_mut().for_each(Statistics::flush);
     }
 
-    fn whitening(&self, part: &Part) -> Result<Whitening, FitError> {
-        match (self, part.whitening) {
-            (Self::Pairs(moments), WhiteningFit::Pairs { shrinkage }) => {
-                learned_whitening::whitening(moments, shrinkage, part)
-            }
-            (Self::Pca(moments), _) => pca::whitening(moments, part),
-            (Self::Pairs(_), WhiteningFit::Pca) => unreachable!("made from the same part"),
+    /// Whitenings of the moments, then what builds on them.
+    fn finish(
+        mut self,
+        used: usize,
+        views: usize,
+        options: &FitOptions,
+    ) -> Result<(Recipe, Learned), FitError> {
+        if let Some(error) = self.refused {
+            return Err(error);
         }
+        for (at, part) in self.recipe.parts.iter().enumerate() {
+            let needed = least_photos(part, views);
+            let whitening = match self.statistics.get(at) {
+                Some(statistic) if used >= needed => statistic.whitening(part)?,
+                _ => return Err(too_few(part, needed, used)),
+            };
+            self.learned.whitenings.push(whitening);
+        }
+        drop(std::mem::take(&mut self.statistics));
+        if options.search_weights {
+            fusion_weights::search(&mut self.recipe, &self.learned, &self.kept)?;
+        }
+        if let Some(joint) = self.recipe.joint {
+            let part = Part {
+                whitening: WhiteningFit::Pca,
+                ..Part::new("(joint)", Pool::Average, joint.dim)
+            };
+            let mut moments: Option<Moments> = None;
+            for kept in &self.kept {
+                let joined = join(&self.recipe, &kept.pooled, &self.learned)?;
+                let moments = moments.get_or_insert_with(|| Moments::new(joined.len()));
+                moments.add(&joined);
+            }
+            let Some(mut moments) = moments.filter(|m| m.count() > joint.dim) else {
+                return Err(too_few(&part, joint.dim + 1, self.kept.len()));
+            };
+            moments.flush();
+            self.learned.joint = Some(pca::whitening(&moments, 0.0, &part)?);
+        }
+        if options.rotate {
+            let turn = |whitening: &mut _| {
+                if let Some(rotated) = rotation::rotated(whitening, options.seed) {
+                    *whitening = rotated;
+                }
+            };
+            match &mut self.learned.joint {
+                Some(joint) => turn(joint),
+                None => self.learned.whitenings.iter_mut().for_each(turn),
+            }
+        }
+        Ok((self.recipe, self.learned))
+    }
+}
+
+/// A part of a recipe that looked at a photo.
+fn of(parts: &[Vec<f32>], part: usize) -> Option<&[f32]> {
+    parts.get(part).map(Vec::as_slice)
+}
+
+fn too_few(part: &Part, needed: usize, found: usize) -> FitError {
+    FitError::TooFewPhotos {
+        tap: part.tap.clone(),
+        dim: part.dim,
+        needed,
+        found,
+    }
+}
+
+/// Samples must outnumber components, or directions without any variance would be kept; and local
+/// features must outnumber centres.
+fn least_photos(part: &Part, views: usize) -> usize {
+    let whitening = match part.whitening {
+        WhiteningFit::Pca | WhiteningFit::ShrunkPca { .. } => part.dim + 1,
+        WhiteningFit::Pairs { .. } => (part.dim + 1).div_ceil(views.max(1)).max(16),
+    };
+    whitening.max(codebooks::least_photos(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_stay_together_and_stand_where_their_first_photo_does() {
+        let photos: Vec<PathBuf> = (0..70).map(|i| format!("{i}.jpg").into()).collect();
+        let groups = [(40, "a"), (3, "a"), (69, "a"), (5, "b")];
+        let groups = groups.map(|(at, group): (usize, &str)| (photos[at].clone(), group.into()));
+        let batches = batches(&photos, &BTreeMap::from(groups));
+        let classes: Vec<Vec<usize>> = batches.concat();
+        assert_eq!(classes[3], [3, 40, 69]);
+        assert_eq!(classes[5], [5]);
+        let mut all = classes.concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..70).collect::<Vec<_>>());
+        assert!(
+            batches
+                .iter()
+                .all(|batch| batch.concat().len() <= BATCH + 2)
+        );
+    }
+
+    #[test]
+    fn the_least_number_of_photos_follows_the_part() {
+        let pca = |pool, dim| Part {
+            whitening: WhiteningFit::Pca,
+            ..Part::new("t", pool, dim)
+        };
+        assert_eq!(least_photos(&pca(Pool::Average, 64), 0), 65);
+        assert_eq!(least_photos(&Part::new("t", Pool::Average, 64), 5), 16);
+        let vlad = Pool::Vlad {
+            centres: 512,
+            local: 8,
+        };
+        assert_eq!(least_photos(&pca(vlad, 64), 0), 128);
     }
 }

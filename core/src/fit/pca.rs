@@ -1,7 +1,8 @@
 //! Principal components with whitening: y_k = u_kᵀ(x - m) / √λ_k.
 //!
 //! Jégou & Chum, "Negative evidences and co-occurences in image retrieval: the benefit of PCA and
-//! whitening", ECCV 2012.
+//! whitening", ECCV 2012. With a shrinkage s, eigenvalues are drawn towards their mean,
+//! λ' = (1-s) λ + s tr/C: components that few photos determine badly are not blown up.
 
 use faer::{Mat, Side};
 
@@ -12,11 +13,21 @@ use crate::descriptor::{Part, Whitening};
 /// Variance below this share of the largest is rounding, not signal.
 const NO_VARIANCE: f64 = 1e-10;
 
-pub(super) fn whitening(moments: &Moments, part: &Part) -> Result<Whitening, FitError> {
+pub(super) fn whitening(
+    moments: &Moments,
+    shrinkage: f32,
+    part: &Part,
+) -> Result<Whitening, FitError> {
     check_components(moments.channels(), part)?;
-    let (values, vectors) = eigen(&moments.covariance());
+    let (mut values, vectors) = eigen(&moments.covariance());
     check_rank(&values, part)?;
     let channels = moments.channels();
+    if shrinkage > 0.0 {
+        let share = f64::from(shrinkage);
+        let mean = values.iter().sum::<f64>() / channels as f64;
+        let shrink = |value: &mut f64| *value = (1.0 - share) * *value + share * mean;
+        values.iter_mut().for_each(shrink);
+    }
     let mut projection = Vec::with_capacity(part.dim * channels);
     for (component, value) in values.iter().take(part.dim).enumerate() {
         let scale = 1.0 / value.sqrt();
@@ -106,7 +117,7 @@ mod tests {
         let mut moments = Moments::new(3);
         rows.iter().for_each(|row| moments.add(row));
         moments.flush();
-        let fitted = whitening(&moments, &Part::new("t", Pool::Average, 2)).unwrap();
+        let fitted = whitening(&moments, 0.0, &Part::new("t", Pool::Average, 2)).unwrap();
         let mut whitened = Moments::new(2);
         rows.iter().for_each(|row| whitened.add(&fitted.apply(row)));
         whitened.flush();
@@ -122,11 +133,33 @@ mod tests {
     }
 
     #[test]
+    fn shrinkage_draws_variances_towards_their_mean() {
+        let mut moments = Moments::new(2);
+        for (x, y) in [(3.0, 1.0), (3.0, -1.0), (-3.0, 1.0), (-3.0, -1.0)] {
+            moments.add(&[x, y]);
+        }
+        moments.flush();
+        let norms = |shrinkage| -> Vec<f32> {
+            let part = Part::new("t", Pool::Average, 2);
+            let fitted = whitening(&moments, shrinkage, &part).unwrap();
+            let rows = fitted.projection().chunks_exact(2);
+            rows.map(|row| 1.0 / (row[0] * row[0] + row[1] * row[1]))
+                .collect()
+        };
+        // Variances 9 and 1, their mean 5.
+        for (shrinkage, expected) in [(0.0, [9.0, 1.0]), (0.5, [7.0, 3.0]), (1.0, [5.0, 5.0])] {
+            for (found, expected) in norms(shrinkage).iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-4, "{shrinkage}: {found}");
+            }
+        }
+    }
+
+    #[test]
     fn a_flat_direction_is_refused() {
         let mut moments = Moments::new(2);
         (0..50u8).for_each(|i| moments.add(&[f32::from(i), 1.0]));
         moments.flush();
-        let refused = whitening(&moments, &Part::new("t", Pool::Average, 2));
+        let refused = whitening(&moments, 0.0, &Part::new("t", Pool::Average, 2));
         assert!(
             matches!(refused, Err(FitError::Degenerate { found: 1, .. })),
             "{refused:?}"

@@ -19,6 +19,7 @@ pub(crate) mod pack;
 mod prefetch;
 pub(crate) mod requantise;
 pub(crate) mod signs;
+pub(crate) mod weighted_sum;
 
 pub(crate) use cpu::Cpu;
 pub(crate) use prefetch::prefetch;

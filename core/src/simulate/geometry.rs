@@ -55,6 +55,14 @@ impl Geometry {
         }
     }
 
+    /// As [`Geometry::capture`], from a third to more than twice the size of the view.
+    pub const fn wide() -> Self {
+        Self {
+            scale: Range::new(0.3, 2.2),
+            ..Self::capture()
+        }
+    }
+
     /// As [`Geometry::capture`], by a user who points at the product: most of it is in the view, and
     /// nearly in the middle.
     pub const fn aimed() -> Self {

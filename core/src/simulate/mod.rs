@@ -60,6 +60,15 @@ impl Settings {
         }
     }
 
+    /// As [`Settings::capture`], from farther off and from nearer: scale is the invariance that
+    /// networks lack most, and whitenings that are learned from many photos gain by more of it.
+    pub const fn wide() -> Self {
+        Self {
+            geometry: Geometry::wide(),
+            ..Self::capture()
+        }
+    }
+
     /// What is searched with: a capture by a user who points at the product. Verdicts are calibrated
     /// on these; whitening learns more from the wider range of [`Settings::capture`].
     pub const fn aimed() -> Self {

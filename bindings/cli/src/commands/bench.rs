@@ -116,11 +116,12 @@ fn stages(arguments: &Arguments, embedder: &Embedder, input: &Pixels, runs: usiz
         return Ok(());
     }
     let maps = backbone.run_with(input, &options)?;
-    let (recipe, whitenings) = (
+    let (recipe, learned) = (
         &embedder.bundle().spec().recipe,
-        embedder.bundle().whitenings(),
+        embedder.bundle().learned(),
     );
-    let describe = || Ok(describe(recipe, &maps, whitenings));
+    let maps = [embedder.maps(&maps)];
+    let describe = || Ok(describe(recipe, &maps, learned)?);
     report(&timed("descriptor", runs, describe)?, 1)
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     /// The bundle to write
     #[arg(long)]
     out: PathBuf,
-    /// three-taps, late-256, late-512, or a JSON file; the bundle's own when absent
+    /// A recipe's name or a JSON file; the bundle's own when absent
     #[arg(long)]
     recipe: Option<String>,
     /// Photos to fit the recipe's whitening on; may be given again
@@ -103,7 +103,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         )?,
         Source::Bundle(bundle) if bundle.spec().recipe == spec.recipe => {
             eprintln!("the whitening is that of the float network; give --photos to learn it anew");
-            bundle::write(&arguments.out, &spec, &card, network, bundle.whitenings())?;
+            bundle::write(&arguments.out, &spec, &card, network, bundle.learned())?;
         }
         _ => bail!("the recipe's whitening must be learned: give --photos DIR"),
     }

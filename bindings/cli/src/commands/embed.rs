@@ -48,11 +48,13 @@ fn embed(
     let photo = Photo::read(photo, None, embedder.sizing(), &limits)?;
     let input = embedder.photo_input(&photo, None)?;
     let maps = embedder.backbone().run(&input)?;
-    let parts = embedder.bundle().spec().recipe.parts.iter().zip(&maps);
-    Ok((
-        descriptor,
-        parts.map(|(part, map)| pool(part, map)).collect(),
-    ))
+    let bundle = embedder.bundle();
+    let pooled = pool(
+        &bundle.spec().recipe,
+        &embedder.maps(&maps),
+        bundle.learned(),
+    )?;
+    Ok((descriptor, pooled))
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {

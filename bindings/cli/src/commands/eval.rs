@@ -1,7 +1,9 @@
 //! `pocketlens eval`: mean average precision and recall on a folder with a ground truth, through
-//! the whole pipeline and a real index; `--open-set` (`open_set`) asks for what is not there too.
+//! the whole pipeline and a real index; `--open-set` (`open_set`) asks for what is not there too,
+//! `--recipes` (`recipes`) compares ways to make a descriptor.
 
 mod open_set;
+mod recipes;
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -23,20 +25,34 @@ use serde_json::json;
 
 use super::{fit, index, open_bundle, print_json, print_line};
 use crate::progress;
+use crate::scratch::Scratch;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Folder with photos and a gt.tsv (image_path, group_id, role: query, database or junk)
     folder: PathBuf,
+    /// Further folders, for --recipes
+    #[arg(requires = "recipes")]
+    more: Vec<PathBuf>,
     /// The model bundle; the built-in one when absent
     #[arg(long)]
     bundle: Option<PathBuf>,
     /// Another recipe for the bundle's network (a name or a JSON file), fitted on --photos
     #[arg(long, requires = "photos")]
     recipe: Option<String>,
-    /// Photos to fit --recipe on
-    #[arg(long, requires = "recipe")]
+    /// Compare recipes on the bundle's network, fitted on --photos: all, names separated by commas,
+    /// or a JSON file
+    #[arg(long, requires = "photos", conflicts_with_all = ["recipe", "rankings", "open_set"])]
+    recipes: Option<String>,
+    /// Photos to fit --recipe or --recipes on
+    #[arg(long)]
     photos: Vec<PathBuf>,
+    /// Simulated captures of each photo, for --recipes
+    #[arg(long, default_value_t = 5)]
+    views: usize,
+    /// What they are like: capture, wide, or a JSON file of settings
+    #[arg(long, default_value = "capture")]
+    captures: String,
     /// Write each query's ranking of the whole database: query, then photos, best first
     #[arg(long, conflicts_with = "open_set")]
     rankings: Option<PathBuf>,
@@ -60,37 +76,23 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// A folder beside the system's temporary ones that goes when it is dropped.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("pocketlens-eval-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if let Some(wanted) = &arguments.recipes {
+        return recipes::run(arguments, wanted);
+    }
     let truth = GroundTruth::read(&arguments.folder)?;
     let scratch = Scratch::new()?;
     let bundle = match &arguments.recipe {
         None => open_bundle(arguments.bundle.as_deref())?,
         Some(recipe) => {
-            let out = scratch.0.join("fitted.lens");
+            let out = scratch.path().join("fitted.lens");
             let bundle = open_bundle(arguments.bundle.as_deref())?;
             fit::refit(&bundle, recipe, &arguments.photos, &out, arguments.jobs)?;
             open_bundle(Some(&out))?
         }
     };
     let embedder = Embedder::new(bundle)?;
-    let out = scratch.0.join("eval.plx");
+    let out = scratch.path().join("eval.plx");
     if arguments.open_set {
         return open_set::run(arguments, &truth, &embedder, &out);
     }

@@ -1,16 +1,21 @@
-//! `pocketlens fit`: learns a recipe's whitening from photos without labels, writes a bundle.
+//! `pocketlens fit`: learns what a recipe needs from photos, without labels or with some, and writes
+//! a bundle.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use pocketlens::backbone::{Backbone, Preprocessing};
 use pocketlens::bundle::{self, Bundle, Card, Network, Spec};
 use pocketlens::descriptor::Recipe;
-use pocketlens::fit::{FitOptions, fit};
+use pocketlens::embedder::Embedder;
+use pocketlens::fit::{FitOptions, adapt, adapted_photos, fit, passes};
+use pocketlens::simulate::{CaptureSimulator, Settings};
 
 use super::{bundle as bundle_command, warn_about};
+use crate::scratch::Scratch;
 use crate::{catalogue, progress};
 
 #[derive(Args)]
@@ -21,7 +26,7 @@ pub(crate) struct Arguments {
     /// The network: an ONNX file with named taps, or a bundle whose network is taken
     #[arg(long)]
     backbone: PathBuf,
-    /// three-taps, late-256, late-512, or a JSON file
+    /// A recipe's name (three-taps, late-512, …; a wrong one lists them all) or a JSON file
     #[arg(long, default_value = "three-taps")]
     recipe: String,
     /// The bundle to write
@@ -30,9 +35,22 @@ pub(crate) struct Arguments {
     /// Simulated captures of each photo
     #[arg(long, default_value_t = 5)]
     views: usize,
-    /// Seed of the capture simulator
+    /// What captures are like: capture, wide (scale varies more), or a JSON file of settings
+    #[arg(long, default_value = "capture")]
+    captures: String,
+    /// Seed of the capture simulator, of codebooks and of --rotate
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Table of photos that show the same thing: image and group, separated by a tab, paths relative
+    /// to the table
+    #[arg(long)]
+    labels: Option<PathBuf>,
+    /// Search the weights of the recipe's parts on the groups of --labels
+    #[arg(long, requires = "labels")]
+    search_weights: bool,
+    /// Fold a random rotation into the last whitening, for codes of one bit a component
+    #[arg(long)]
+    rotate: bool,
     /// The bundle's name; the file's when absent
     #[arg(long)]
     name: Option<String>,
@@ -70,6 +88,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let options = FitOptions {
         views: arguments.views,
         seed: arguments.seed,
+        simulator: simulator(&arguments.captures)?,
+        groups: match &arguments.labels {
+            Some(labels) => groups(labels, &photos(&arguments.photos)?)?,
+            None => BTreeMap::new(),
+        },
+        search_weights: arguments.search_weights,
+        rotate: arguments.rotate,
         ..FitOptions::default()
     };
     fit_to_file(
@@ -115,6 +140,39 @@ pub(super) fn refit(
     )
 }
 
+/// A bundle that is adapted to the pictures of a catalogue.
+pub(super) fn adapted(
+    embedder: &Embedder,
+    pictures: &[PathBuf],
+    jobs: Option<usize>,
+) -> Result<Embedder> {
+    let (bundle, options) = (embedder.bundle(), FitOptions::default());
+    let bar = progress::bar(adapted_photos(pictures), "adapting");
+    let learned = progress::with_jobs(jobs, || {
+        let (recipe, learned) = (&bundle.spec().recipe, bundle.learned());
+        adapt(
+            embedder.backbone(),
+            recipe,
+            learned,
+            pictures,
+            &options,
+            &|done| bar.inc(done as u64),
+        )
+    })??;
+    bar.finish_and_clear();
+    let scratch = Scratch::new()?;
+    let file = scratch.path().join("adapted.lens");
+    bundle::write(
+        &file,
+        bundle.spec(),
+        bundle.card(),
+        bundle.network(),
+        &learned,
+    )?;
+    // The file may go: it stays mapped.
+    Ok(Embedder::new(Bundle::open(&file)?)?)
+}
+
 /// Where a network comes from: an ONNX file, or a bundle.
 pub(super) enum Source {
     Onnx(Vec<u8>),
@@ -152,9 +210,76 @@ pub(super) fn recipe(name: &str) -> Result<Recipe> {
     if let Some(recipe) = Recipe::named(name) {
         return Ok(recipe);
     }
-    let text = std::fs::read_to_string(name)
-        .with_context(|| format!("{name}: neither a recipe's name (three-taps, late-256, late-512) nor a readable JSON file"))?;
+    let text = std::fs::read_to_string(name).with_context(|| {
+        let names = Recipe::names().join(", ");
+        format!("{name}: neither a recipe's name ({names}) nor a readable JSON file")
+    })?;
     serde_json::from_str(&text).with_context(|| name.to_owned())
+}
+
+/// A capture simulator by its settings' name, or by their file.
+pub(super) fn simulator(name: &str) -> Result<CaptureSimulator> {
+    Ok(CaptureSimulator::new(match name {
+        "capture" => Settings::capture(),
+        "wide" => Settings::wide(),
+        _ => {
+            let text = std::fs::read_to_string(name).with_context(|| {
+                format!("{name}: neither \"capture\", nor \"wide\", nor a readable JSON file")
+            })?;
+            serde_json::from_str(&text).with_context(|| name.to_owned())?
+        }
+    }))
+}
+
+/// The groups of those photos that a table lists: `image<TAB>group`, relative to the table.
+fn groups(table: &Path, photos: &[PathBuf]) -> Result<BTreeMap<PathBuf, String>> {
+    let name = table.display();
+    let text = std::fs::read_to_string(table).with_context(|| name.to_string())?;
+    let root = table.parent().unwrap_or(Path::new(""));
+    let mut listed = BTreeMap::new();
+    for (at, line) in text.lines().enumerate() {
+        let mut fields = line.split('\t');
+        match (fields.next(), fields.next()) {
+            (Some("") | None, None) => {}
+            (Some("image" | "image_path"), _) if at == 0 => {}
+            (Some(image), Some(group)) if !group.is_empty() => {
+                // What a table lists need not be there: it may be larger than the folder.
+                if let Ok(path) = root.join(image).canonicalize() {
+                    listed.insert(path, group.to_owned());
+                }
+            }
+            _ => bail!(
+                "{name}, line {}: image and group, separated by a tab, were expected",
+                at + 1
+            ),
+        }
+    }
+    let mut groups = BTreeMap::new();
+    for photo in photos {
+        let group = photo.canonicalize().ok().and_then(|path| listed.get(&path));
+        if let Some(group) = group {
+            groups.insert(photo.clone(), group.clone());
+        }
+    }
+    if groups.is_empty() {
+        bail!(
+            "{name}: lists none of the {} photos of --photos",
+            photos.len()
+        );
+    }
+    eprintln!("{} of {} photos have a group", groups.len(), photos.len());
+    Ok(groups)
+}
+
+/// The photos of some folders.
+pub(super) fn photos(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut photos = Vec::new();
+    for folder in folders {
+        let (found, failed) = catalogue::photos(folder)?;
+        warn_about(&failed);
+        photos.extend(found);
+    }
+    Ok(photos)
 }
 
 pub(super) fn fit_to_file(
@@ -172,13 +297,9 @@ pub(super) fn fit_to_file(
         Network::Onnx(onnx) => Backbone::from_onnx(onnx, preprocessing, &taps)?,
         Network::Plan(plan) => Backbone::from_plan(plan.to_vec(), preprocessing, &taps)?,
     };
-    let mut photos = Vec::new();
-    for folder in folders {
-        let (found, failed) = catalogue::photos(folder)?;
-        warn_about(&failed);
-        photos.extend(found);
-    }
-    let bar = progress::bar(photos.len(), "fitting");
+    let photos = photos(folders)?;
+    let passes = passes(std::slice::from_ref(&spec.recipe));
+    let bar = progress::bar(passes * photos.len(), "fitting");
     let fitted = progress::with_jobs(jobs, || {
         fit(&backbone, &spec.recipe, &photos, options, &|done| {
             bar.inc(done as u64);
@@ -191,7 +312,11 @@ pub(super) fn fit_to_file(
         .into_iter()
         .map(|(path, error)| (path, error.to_string()));
     warn_about(&failed.collect::<Vec<_>>());
-    bundle::write(out, spec, card, network, &fitted.whitenings)?;
+    let spec = Spec {
+        recipe: fitted.recipe,
+        ..spec.clone()
+    };
+    bundle::write(out, &spec, card, network, &fitted.learned)?;
     eprintln!("fitted on {} photos: {}", fitted.photos, out.display());
     Ok(())
 }

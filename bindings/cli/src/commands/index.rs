@@ -10,7 +10,7 @@ use pocketlens::build::{BuildOptions, BuildReport, build_index};
 use pocketlens::embedder::Embedder;
 use pocketlens::index::{Index, Schema};
 
-use super::{open_bundle, print_json, print_line, update, warn_about};
+use super::{fit, open_bundle, print_json, print_line, update, warn_about};
 use crate::{catalogue, progress};
 
 #[derive(Subcommand)]
@@ -55,6 +55,10 @@ pub(crate) struct Build {
     /// Photos of one sub-folder answer as one group (a landmark, a product line)
     #[arg(long)]
     group_by_folder: bool,
+    /// Adapt the bundle's whitening to the catalogue's own pictures first; the index carries the
+    /// result
+    #[arg(long, conflicts_with = "shard")]
+    adapt: bool,
     /// Kinds of columns, for filters, instead of those inferred: a JSON file like
     /// {"brand": "keyword", "price": "float"}; unindexed, keyword, tags, integer, float, bool, timestamp, geo
     #[arg(long, value_name = "FILE")]
@@ -100,8 +104,12 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
 }
 
 fn build(arguments: &Build) -> Result<ExitCode> {
-    let embedder = Embedder::new(open_bundle(arguments.bundle.as_deref())?)?;
+    let mut embedder = Embedder::new(open_bundle(arguments.bundle.as_deref())?)?;
     let mut catalogue = catalogue::read(&arguments.source, arguments.group_by_folder)?;
+    if arguments.adapt {
+        let pictures: Vec<PathBuf> = catalogue.entries.iter().map(|e| e.image.clone()).collect();
+        embedder = fit::adapted(&embedder, &pictures, arguments.jobs)?;
+    }
     if let Some(shard) = arguments.shard {
         catalogue.entries.retain(|entry| shard.has(&entry.key));
     }

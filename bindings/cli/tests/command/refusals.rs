@@ -264,7 +264,7 @@ fn a_bundle_that_did_not_make_the_index_is_refused() {
         &spec,
         default.card(),
         default.onnx(),
-        default.whitenings(),
+        default.learned(),
     )
     .unwrap();
     let told = refusal(["search", &index, &photo, "--bundle", &path(&foreign)]);
