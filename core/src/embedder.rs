@@ -180,15 +180,19 @@ impl Embedder {
         attribute(recipe, &self.maps(maps), self.bundle.learned(), other)
     }
 
-    /// The local features of a photo, of the maps that [`Embedder::look`] gives: of the recipe's part with the most
-    /// components, the first of equals, by its own whitening. `None` where no part pools one map as it is, or none has a
+    /// The local features of a photo, of the maps that [`Embedder::look`] gives: of the recipe's part with the finest
+    /// map (of equals the one with most components), by its own whitening. `None` where no part pools one map as it is, or none has a
     /// whitening.
     pub fn local_features(&self, maps: &[FeatureMap]) -> Option<LocalFeatures> {
         let parts = self.bundle.spec().recipe.parts.iter().enumerate();
         let plain = parts.filter(|(_, part)| part.fuse.is_empty() && part.pool.is_weighted());
-        let (at, part) = plain.max_by_key(|(at, part)| (part.dim, std::cmp::Reverse(*at)))?;
+        let mapped = plain.filter_map(|(at, part)| {
+            let map = self.maps(maps).of(&part.tap).ok()?;
+            Some((map.height() * map.width(), part.dim, at, map))
+        });
+        let (_, dim, at, map) =
+            mapped.max_by_key(|&(places, dim, at, _)| (places, dim, std::cmp::Reverse(at)))?;
         let whitening = self.bundle.learned().whitenings.get(at)?;
-        let map = self.maps(maps).of(&part.tap).ok()?;
-        LocalFeatures::of_map(map, whitening, part.dim.min(rerank::LOCAL_DIM))
+        LocalFeatures::of_map(map, whitening, dim.min(rerank::LOCAL_DIM))
     }
 }

@@ -12,7 +12,7 @@ use crate::image::Photo;
 use crate::image::{Frame, ImageError, Orientation, Pixels, Region};
 use crate::index::filter::Filter;
 use crate::index::{GroupBy, Hit, Index, IndexError, IndexQuery, Ranking};
-use crate::rerank::{Evidence, Rerank};
+use crate::rerank::{Candidate, Evidence, Rerank};
 use crate::verdict::{Calibration, Precision, Verdict};
 
 /// An index and the network that made it, ready to be asked.
@@ -266,17 +266,18 @@ impl Lens {
                 (None, _) => ranking,
             });
             times.search += searched.elapsed();
-            upright.get_or_insert(maps);
+            upright.get_or_insert((maps, embedding.descriptor.values));
         }
         let mut ranking = best.expect("at least one turn");
-        let maps = upright.expect("at least one turn");
+        let (maps, values) = upright.expect("at least one turn");
         let looked = Instant::now();
         let mut evidence = Vec::new();
-        if let Some(rerank) = &query.rerank
-            && let Some(local) = self.embedder.local_features(&maps)
-            && self.index.has_local_features()
-        {
-            (ranking, evidence) = self.second_look(rerank, &local, ranking)?;
+        if let Some(rerank) = &query.rerank {
+            let local = match self.index.has_local_features() {
+                true => self.embedder.local_features(&maps),
+                false => None,
+            };
+            (ranking, evidence) = self.second_look(rerank, &values, local.as_ref(), ranking)?;
         }
         times.search += looked.elapsed();
         let prior = Calibration::default();
@@ -309,18 +310,22 @@ impl Lens {
     fn second_look(
         &self,
         rerank: &Rerank,
-        local: &LocalFeatures,
+        descriptor: &[f32],
+        local: Option<&LocalFeatures>,
         ranking: Ranking,
     ) -> Result<(Ranking, Vec<Option<Evidence>>), LensError> {
         let looked_at = &ranking.hits[..ranking.hits.len().min(rerank.depth)];
-        let candidates = looked_at
-            .iter()
-            .map(|hit| Ok((hit.score, self.index.local_features(&hit.key)?)))
-            .collect::<Result<Vec<_>, IndexError>>()?;
-        let candidates = candidates.iter().map(|(score, local)| (*score, &local[..]));
-        let order = rerank.order(local, candidates);
-        let (order, evidence): (Vec<_>, Vec<_>) = order.into_iter().unzip();
-        let mut evidence: Vec<Option<Evidence>> = evidence;
+        let candidate = |hit: &Hit| {
+            Ok(Candidate {
+                cosine: hit.score,
+                vectors: self.index.vectors(&hit.key)?,
+                local: self.index.local_features(&hit.key)?,
+            })
+        };
+        let candidates = looked_at.iter().map(candidate);
+        let candidates = candidates.collect::<Result<Vec<_>, IndexError>>()?;
+        let order = rerank.order(descriptor, local, &candidates);
+        let (order, mut evidence): (Vec<_>, Vec<_>) = order.into_iter().unzip();
         evidence.resize(ranking.hits.len(), None);
         Ok((ranking.reorder(&order), evidence))
     }

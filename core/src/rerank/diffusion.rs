@@ -5,13 +5,16 @@
 //! symmetric normalisation `S = D^{-1/2} A D^{-1/2}` (equation 3), and `(I − αS) f = y` solved by conjugate gradients
 //! (equation 8), where `y` holds the query's similarities with its nearest (equation 10).
 
+use serde::{Deserialize, Serialize};
+
 use super::graph::{dot, nearest};
 
 /// Steps of conjugate gradients; `I − αS` is well conditioned.
 const STEPS: usize = 20;
 
 /// Settings of the diffusion.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Diffusion {
     /// Neighbours of a node in the graph.
     pub neighbours: usize,

@@ -7,10 +7,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::graph::{dot, nearest};
 
 /// Settings of the re-ranking.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Reciprocal {
     /// Neighbours that are looked at, `k₁` of the paper.
     pub neighbours: usize,

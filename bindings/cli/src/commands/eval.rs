@@ -18,11 +18,11 @@ use pocketlens::embedder::Embedder;
 use pocketlens::evaluation::{GroundTruth, Role, Row, Scores, mean, score};
 use pocketlens::index::Index;
 use pocketlens::lens::{Lens, Query};
-use pocketlens::rerank::Rerank;
 use pocketlens::verdict::Precision;
 use rayon::prelude::*;
 use serde_json::json;
 
+use super::search::read_rerank;
 use super::{fit, index, open_bundle, print_json, print_line};
 use crate::progress;
 use crate::scratch::Scratch;
@@ -68,9 +68,9 @@ pub(crate) struct Arguments {
     /// Ask in all four quarter turns and keep the best
     #[arg(long)]
     rotations: bool,
-    /// Look at the best hundred again, part by part
-    #[arg(long)]
-    rerank: bool,
+    /// Look at the best hundred again, part by part; JSON changes the weights
+    #[arg(long, value_name = "JSON", num_args = 0..=1, default_missing_value = "{}")]
+    rerank: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -98,10 +98,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let index = build(arguments, &truth, &embedder, &out)?;
     let lens = Lens::open(&out)?;
+    let rerank = arguments.rerank.as_deref().map(read_rerank).transpose()?;
     let query = Query {
         k: index.info().items as usize,
         rotations: arguments.rotations,
-        rerank: arguments.rerank.then(Rerank::default),
+        rerank,
         ..Query::default()
     };
     let asked = ask(&truth, &lens, &query, arguments.jobs)?;
@@ -128,7 +129,7 @@ fn build(
         .collect();
     let options = BuildOptions {
         calibration_queries: 0,
-        local_features: arguments.rerank,
+        local_features: arguments.rerank.is_some(),
         ..BuildOptions::default()
     };
     build_whole(out, embedder, &entries, &options, arguments.jobs)?;

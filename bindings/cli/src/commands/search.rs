@@ -47,10 +47,10 @@ pub(crate) struct Arguments {
     /// Share of matches that must be right, 0.5 to 0.999; 0.95 when absent
     #[arg(long)]
     precision: Option<Precision>,
-    /// Look at the best hundred again, part by part, and order them by what is found where (needs an index that was
-    /// built with --local-features)
-    #[arg(long)]
-    rerank: bool,
+    /// Look at the best hundred again, part by part, and order them by what is found where; JSON changes the weights, as
+    /// in '{"geometry": 0.1}'. Local features are needed for it: index build --local-features
+    #[arg(long, value_name = "JSON", num_args = 0..=1, default_missing_value = "{}")]
+    rerank: Option<String>,
     /// Write a PNG a hit into this folder: the photo, warm where it is like the hit
     #[arg(long, value_name = "DIR")]
     heat_maps: Option<PathBuf>,
@@ -73,6 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         None => Lens::open(&arguments.index)?,
         Some(bundle) => Lens::with_bundle(&arguments.index, Bundle::open(bundle)?)?,
     };
+    let rerank = arguments.rerank.as_deref().map(read_rerank).transpose()?;
     let query = Query {
         k: arguments.k,
         region: arguments.roi,
@@ -80,10 +81,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         filter: arguments.filter.as_deref().map(read_filter).transpose()?,
         group_by: arguments.group_by.clone(),
         match_precision: arguments.precision.unwrap_or_default(),
-        rerank: arguments.rerank.then(Rerank::default),
+        rerank,
         explain: arguments.heat_maps.is_some() || arguments.html.is_some(),
     };
-    if arguments.rerank && !lens.index().has_local_features() {
+    if arguments.rerank.is_some() && !lens.index().has_local_features() {
         bail!(
             "{}: no local features to look at again; build the index with --local-features",
             arguments.index.display()
@@ -146,6 +147,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Settings of the second look; what they leave out is as it comes.
+pub(super) fn read_rerank(json: &str) -> Result<Rerank> {
+    serde_json::from_str(json).with_context(|| format!("--rerank {json}"))
 }
 
 /// A filter, or `@` and the file that holds one.
