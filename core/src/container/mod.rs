@@ -34,6 +34,8 @@ pub enum Kind {
     Segment,
     /// The dead items of a segment.
     Tombstones,
+    /// What a bundle's whitenings were computed from (`.moments`).
+    Moments,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             Self::Bundle => *b"PLXLENS\n",
             Self::Segment => *b"PLXSEGM\n",
             Self::Tombstones => *b"PLXDEAD\n",
+            Self::Moments => *b"PLXMOMT\n",
         }
     }
 }
@@ -53,6 +56,7 @@ impl fmt::Display for Kind {
             Self::Bundle => "model bundle",
             Self::Segment => "index segment",
             Self::Tombstones => "tombstones of a segment",
+            Self::Moments => "moments of a bundle",
         })
     }
 }

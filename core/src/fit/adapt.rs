@@ -7,15 +7,18 @@
 //! "Regularized discriminant analysis", 1989, equation 16). `λ` grows with the number of captures a
 //! component, up to a half. Parts that were whitened without pairs take the covariance of the
 //! pictures themselves for `W`.
+//!
+//! Where the moments are at hand that the bundle was fitted with, the pictures' are mixed in, and
+//! the components are chosen anew: that gains several times as much.
 
 use std::path::PathBuf;
 
 use faer::Mat;
 use rayon::prelude::*;
 
-use super::sampler::{SampleError, Sampler};
+use super::sampler::{Sample, SampleError, Sampler};
 use super::statistics::Statistics;
-use super::{BATCH, Fit, FitError, FitOptions, pca};
+use super::{BATCH, Fit, FitError, FitOptions, RecipeMoments, pca};
 use crate::backbone::Backbone;
 use crate::descriptor::{Learned, Recipe, Whitening, WhiteningFit};
 
@@ -23,101 +26,147 @@ use crate::descriptor::{Learned, Recipe, Whitening, WhiteningFit};
 const LEAST: usize = 16;
 /// Pictures that are looked at, evenly spread over the catalogue.
 const MOST: usize = 2000;
+/// What a catalogue of enough pictures counts for where moments are mixed, and how many are enough.
+const MOST_MIXED: f64 = 0.35;
+const ENOUGH: f64 = 200.0;
 /// Captures a component at which the catalogue is trusted half of the most it can be.
 const CAPTURES: f64 = 8.0;
 
 /// Adapts what a recipe learned to the pictures of a catalogue; the number of components and the
-/// codebooks stay. The backbone's taps are those of the recipe. `progress` is told the number of
-/// pictures done, of [`adapted_photos`].
+/// codebooks stay. With `moments`, those that the bundle was fitted with. The backbone's taps are
+/// those of the recipe. `progress` is told the number of pictures done, of [`adapted_photos`].
 ///
 /// # Errors
-/// [`FitError::TooFewPictures`] below sixteen pictures that can be read, and what keeps the network
-/// from running.
+/// [`FitError::TooFewPictures`] below sixteen pictures that can be read, [`FitError::Adapt`] for
+/// moments of another recipe and for a joint projection, and what keeps the network from running.
 pub fn adapt(
     backbone: &Backbone,
     recipe: &Recipe,
     learned: &Learned,
+    moments: Option<&RecipeMoments>,
     photos: &[PathBuf],
     options: &FitOptions,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Learned, FitError> {
-    let taps = recipe.taps();
-    let chosen: Vec<PathBuf> = photos.iter().step_by(step(photos)).cloned().collect();
-    let mut fit = Fit::new(recipe, &taps);
-    fit.learned.codebooks = (0..recipe.parts.len())
-        .map(|part| learned.codebooks(part).to_vec())
-        .collect();
-    let mut sampler = Sampler::new(backbone, &taps, &chosen, options);
-    let fits = [fit];
-    sampler.need(&fits);
-    let mut statistics: Vec<Statistics> = learned
-        .whitenings
-        .iter()
-        .zip(&recipe.parts)
-        .map(|(whitening, part)| Statistics::new(part, whitening.dim()))
-        .collect();
-    let mut used = 0;
-    let places: Vec<usize> = (0..chosen.len()).collect();
-    for batch in places.chunks(BATCH) {
-        let samples: Vec<_> = batch
-            .par_iter()
-            .map(|&at| {
-                let sample = sampler.sample(at, &fits);
-                progress(1);
-                sample
-            })
-            .collect();
-        for sample in samples {
-            let sample = match sample {
-                Ok(sample) => sample,
-                // Whoever builds the index hears of it there.
-                Err(SampleError::Photo(_)) => continue,
-                Err(SampleError::Backbone(error)) => return Err(error.into()),
-                Err(SampleError::Describe(error)) => return Err(error.into()),
-            };
-            used += 1;
-            for (part, statistic) in statistics.iter_mut().enumerate() {
-                let whiten = |parts: &Vec<Vec<f32>>| -> Option<Vec<f32>> {
-                    let pooled = parts.get(part)?;
-                    Some(learned.whitenings[part].apply(pooled))
-                };
-                let clean = sample
-                    .clean
-                    .iter()
-                    .filter_map(|recipes| whiten(&recipes[0]));
-                let views = sample
-                    .views
-                    .iter()
-                    .filter_map(|recipes| whiten(&recipes[0]));
-                let (clean, views): (Vec<_>, Vec<_>) = (clean.collect(), views.collect());
-                statistic.add(&slices(&clean), &slices(&views));
-            }
-        }
-        statistics.iter_mut().for_each(Statistics::flush);
+    let refuse = |reason: &str| {
+        Err(FitError::Adapt {
+            reason: reason.to_owned(),
+        })
+    };
+    if recipe.joint.is_some() {
+        return refuse("the recipe has a joint projection, which builds on the parts as they are");
     }
-    if used < LEAST {
-        return Err(FitError::TooFewPictures {
-            needed: LEAST,
-            found: used,
-        });
+    if moments.is_some_and(|moments| moments.parts.len() != recipe.parts.len()) {
+        return refuse("the moments are those of another recipe");
     }
+    let catalogue = Catalogue {
+        backbone,
+        recipe,
+        learned,
+        whitened: moments.is_none(),
+    };
+    let (statistics, used, views) = catalogue.observe(photos, options, progress)?;
     let mut adapted = learned.clone();
-    for ((whitening, statistic), part) in adapted
-        .whitenings
-        .iter_mut()
-        .zip(&statistics)
-        .zip(&recipe.parts)
-    {
-        let captures = match part.whitening {
-            WhiteningFit::Pairs { .. } => used * sampler.views().saturating_sub(1),
-            _ => used,
-        };
-        let share = share(captures, whitening.dim());
-        if let Some(followed) = followed(whitening, &statistic.spread(), share) {
-            *whitening = followed;
+    for (at, (statistic, part)) in statistics.iter().zip(&recipe.parts).enumerate() {
+        let seen = statistic.summary();
+        let whitening = &mut adapted.whitenings[at];
+        if let Some(moments) = moments {
+            let share = MOST_MIXED * (used as f64 / ENOUGH).min(1.0);
+            let Some(mixed) = moments.parts[at].mixed(&seen, share) else {
+                return refuse("the moments are those of another recipe");
+            };
+            *whitening = mixed.whitening(part)?;
+        } else {
+            let captures = match part.whitening {
+                WhiteningFit::Pairs { .. } => used * views.saturating_sub(1),
+                _ => used,
+            };
+            let spread = seen.within.as_ref().unwrap_or(&seen.total);
+            let share = share(captures, whitening.dim());
+            if let Some(followed) = followed(whitening, spread, share) {
+                *whitening = followed;
+            }
         }
     }
     Ok(adapted)
+}
+
+struct Catalogue<'a> {
+    backbone: &'a Backbone,
+    recipe: &'a Recipe,
+    learned: &'a Learned,
+    /// Whether vectors are looked at behind the bundle's whitening.
+    whitened: bool,
+}
+
+impl Catalogue<'_> {
+    /// The moments of each part, the pictures that were read and the captures made of each.
+    fn observe(
+        &self,
+        photos: &[PathBuf],
+        options: &FitOptions,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<(Vec<Statistics>, usize, usize), FitError> {
+        let taps = self.recipe.taps();
+        let chosen: Vec<PathBuf> = photos.iter().step_by(step(photos)).cloned().collect();
+        let mut fit = Fit::new(self.recipe, &taps);
+        fit.learned.codebooks.clone_from(&self.learned.codebooks);
+        let fits = [fit];
+        let mut sampler = Sampler::new(self.backbone, &taps, &chosen, options);
+        sampler.need(&fits);
+        let mut statistics: Vec<Statistics> = Vec::new();
+        let mut used = 0;
+        let places: Vec<usize> = (0..chosen.len()).collect();
+        for batch in places.chunks(BATCH) {
+            let samples: Vec<_> = batch
+                .par_iter()
+                .map(|&at| {
+                    let sample = sampler.sample(at, &fits);
+                    progress(1);
+                    sample
+                })
+                .collect();
+            for sample in samples {
+                match sample {
+                    Ok(sample) => self.add(&sample, &mut statistics),
+                    // Whoever builds the index hears of it there.
+                    Err(SampleError::Photo(_)) => continue,
+                    Err(SampleError::Backbone(error)) => return Err(error.into()),
+                    Err(SampleError::Describe(error)) => return Err(error.into()),
+                }
+                used += 1;
+            }
+            statistics.iter_mut().for_each(Statistics::flush);
+        }
+        if used < LEAST {
+            return Err(FitError::TooFewPictures {
+                needed: LEAST,
+                found: used,
+            });
+        }
+        Ok((statistics, used, sampler.views()))
+    }
+
+    fn add(&self, sample: &Sample, statistics: &mut Vec<Statistics>) {
+        for (at, part) in self.recipe.parts.iter().enumerate() {
+            let vector = |recipes: &Vec<Vec<Vec<f32>>>| -> Option<Vec<f32>> {
+                let pooled = recipes[0].get(at)?;
+                Some(match self.whitened {
+                    true => self.learned.whitenings[at].apply(pooled),
+                    false => pooled.clone(),
+                })
+            };
+            let clean: Vec<_> = sample.clean.iter().filter_map(vector).collect();
+            let views: Vec<_> = sample.views.iter().filter_map(vector).collect();
+            let Some(first) = clean.first().or(views.first()) else {
+                continue;
+            };
+            if statistics.len() == at {
+                statistics.push(Statistics::new(part, first.len()));
+            }
+            statistics[at].add(&slices(&clean), &slices(&views));
+        }
+    }
 }
 
 /// How many of some pictures [`adapt`] looks at.

@@ -87,7 +87,11 @@ pub(super) fn learn(
                 let found = known.iter().find(|k| k.0 == source && k.1 == shape);
                 let codebook = match found {
                     Some(known) => Ok(known.2.clone()),
-                    None => codebook(&sources[source].rows, shape, part, sampler.options().seed),
+                    None => {
+                        let (rows, seed) = (&sources[source].rows, sampler.options().seed);
+                        enough_photos(part, sampler)
+                            .and_then(|()| codebook(rows, shape, part, seed))
+                    }
                 };
                 match codebook {
                     Ok(codebook) => {
@@ -159,6 +163,17 @@ fn locals(
     rows.map_err(SampleError::Describe)
 }
 
+fn enough_photos(part: &Part, sampler: &Sampler<'_>) -> Result<(), FitError> {
+    let (needed, found) = (
+        super::least_photos(part, sampler.options().views),
+        sampler.photos().len(),
+    );
+    if found < needed {
+        return Err(super::too_few(part, needed, found));
+    }
+    Ok(())
+}
+
 fn codebook(
     rows: &[Vec<f32>],
     shape: CodebookShape,
@@ -203,5 +218,5 @@ fn projection(rows: &[Vec<f32>], local: usize, part: &Part) -> Result<Whitening,
         whitening: WhiteningFit::Pca,
         ..part.clone()
     };
-    pca::whitening(&moments, 0.0, &part)
+    pca::whitening(&moments.mean(), &moments.covariance(), 0.0, &part)
 }

@@ -12,6 +12,7 @@ use faer::{Accum, Mat, Par};
 use super::FitError;
 use super::moments::Moments;
 use super::pca::{check_components, check_rank, eigen, whitening_of};
+use super::summary::Summary;
 use crate::descriptor::{Part, Whitening};
 
 /// Moments of all captures, and of their differences from the mean of their class.
@@ -54,8 +55,16 @@ impl PairMoments {
         self.within.flush();
     }
 
+    pub(super) fn summary(&self) -> Summary {
+        Summary {
+            mean: self.all.mean(),
+            total: self.all.covariance(),
+            within: Some(self.within()),
+        }
+    }
+
     /// The covariance within classes, not shrunk.
-    pub(super) fn within(&self) -> Mat<f64> {
+    fn within(&self) -> Mat<f64> {
         // Differences from a mean of n captures have (n-1)/n of the variance.
         let samples = self.within.count() as f64;
         let unbiased = samples / (samples - self.classes as f64).max(1.0);
@@ -67,17 +76,16 @@ impl PairMoments {
 }
 
 pub(super) fn whitening(
-    moments: &PairMoments,
+    mean: &[f64],
+    total: &Mat<f64>,
+    within: &Mat<f64>,
     shrinkage: f32,
     part: &Part,
 ) -> Result<Whitening, FitError> {
-    let channels = moments.all.channels();
+    let channels = mean.len();
     check_components(channels, part)?;
-    let total = moments.all.covariance();
-    let (total_values, _) = eigen(&total);
+    let (total_values, _) = eigen(total);
     check_rank(&total_values, part)?;
-
-    let within = moments.within();
     let trace = (0..channels).map(|i| within[(i, i)]).sum::<f64>();
     let (keep, identity) = (
         1.0 - f64::from(shrinkage),
@@ -104,7 +112,7 @@ pub(super) fn whitening(
     let projection = product(leading.transpose(), whiten.as_ref());
     let rows = (0..part.dim).flat_map(|k| (0..channels).map(move |i| (k, i)));
     let projection = rows.map(|at| projection[at] as f32).collect();
-    whitening_of(&moments.all.mean(), projection, part)
+    whitening_of(mean, projection, part)
 }
 
 fn product(a: faer::MatRef<'_, f64>, b: faer::MatRef<'_, f64>) -> Mat<f64> {
@@ -116,7 +124,14 @@ fn product(a: faer::MatRef<'_, f64>, b: faer::MatRef<'_, f64>) -> Mat<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::descriptor::Pool;
+    use crate::descriptor::{Pool, WhiteningFit};
+
+    fn unshrunk(part: Part) -> Part {
+        Part {
+            whitening: WhiteningFit::Pairs { shrinkage: 0.0 },
+            ..part
+        }
+    }
 
     /// Two directions tell classes apart, a third varies much more but only within classes: a
     /// plain PCA would keep the third, the learned projection must drop it.
@@ -132,7 +147,10 @@ mod tests {
             moments.add(views.iter().map(|view| &view[..]));
         }
         moments.flush();
-        let fitted = whitening(&moments, 0.0, &Part::new("t", Pool::Average, 2)).unwrap();
+        let fitted = moments
+            .summary()
+            .whitening(&unshrunk(Part::new("t", Pool::Average, 2)))
+            .unwrap();
         for row in fitted.projection().chunks_exact(3) {
             let nuisance = row[1].abs() * 20.0;
             assert!(nuisance < 0.1 * (row[0].abs() + row[2].abs()), "{row:?}");
@@ -159,7 +177,10 @@ mod tests {
             .iter()
             .for_each(|views| moments.add(views.iter().map(|view| &view[..])));
         moments.flush();
-        let fitted = whitening(&moments, 0.0, &Part::new("t", Pool::Average, 2)).unwrap();
+        let fitted = moments
+            .summary()
+            .whitening(&unshrunk(Part::new("t", Pool::Average, 2)))
+            .unwrap();
         let mut projected = PairMoments::new(2);
         for views in &classes {
             let views: Vec<Vec<f32>> = views.iter().map(|view| fitted.apply(view)).collect();

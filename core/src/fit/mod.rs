@@ -16,8 +16,10 @@ mod pca;
 mod rotation;
 mod sampler;
 mod statistics;
+mod summary;
 
 pub use adapt::{adapt, adapted_photos};
+pub use summary::{MomentsError, RecipeMoments};
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -33,6 +35,7 @@ use crate::simulate::{CaptureSimulator, Settings};
 use moments::Moments;
 use sampler::{Sample, SampleError, Sampler};
 use statistics::Statistics;
+use summary::Summary;
 
 /// Photos of a batch: large enough to keep every core at work, small enough for a phone's memory.
 const BATCH: usize = 32;
@@ -82,17 +85,30 @@ pub struct Fitted {
     pub recipe: Recipe,
     /// Whitenings, codebooks, the joint projection.
     pub learned: Learned,
+    /// What the whitenings were computed from.
+    pub moments: RecipeMoments,
     /// Photos that were used.
     pub photos: usize,
     /// Photos that could not be read, with the reason.
     pub failed: Vec<(PathBuf, ImageError)>,
 }
 
+/// A recipe, with the weights that were found where they were searched, and what it learned.
+#[derive(Debug)]
+pub struct FittedRecipe {
+    /// The recipe.
+    pub recipe: Recipe,
+    /// Whitenings, codebooks, the joint projection.
+    pub learned: Learned,
+    /// What the whitenings were computed from.
+    pub moments: RecipeMoments,
+}
+
 /// The same for several recipes.
 #[derive(Debug)]
 pub struct FittedAll {
     /// In the order of the recipes: what was learned, or why not.
-    pub recipes: Vec<Result<(Recipe, Learned), FitError>>,
+    pub recipes: Vec<Result<FittedRecipe, FitError>>,
     /// Photos that were used.
     pub photos: usize,
     /// Photos that could not be read, with the reason.
@@ -121,6 +137,12 @@ pub enum FitError {
         needed: usize,
         /// Photos in groups of two or more.
         found: usize,
+    },
+    /// What was learned cannot be adapted.
+    #[error("cannot adapt to a catalogue: {reason}")]
+    Adapt {
+        /// What stands in the way.
+        reason: String,
     },
     /// A catalogue is too small to be adapted to.
     #[error(
@@ -198,10 +220,11 @@ pub fn fit(
     let taps = recipe.taps();
     let recipes = std::slice::from_ref(recipe);
     let mut all = fit_all(backbone, &taps, recipes, photos, options, progress)?;
-    let (recipe, learned) = all.recipes.remove(0)?;
+    let fitted = all.recipes.remove(0)?;
     Ok(Fitted {
-        recipe,
-        learned,
+        recipe: fitted.recipe,
+        learned: fitted.learned,
+        moments: fitted.moments,
         photos: all.photos,
         failed: all.failed,
     })
@@ -401,19 +424,21 @@ impl Fit {
         used: usize,
         views: usize,
         options: &FitOptions,
-    ) -> Result<(Recipe, Learned), FitError> {
+    ) -> Result<FittedRecipe, FitError> {
         if let Some(error) = self.refused {
             return Err(error);
         }
-        for (at, part) in self.recipe.parts.iter().enumerate() {
+        let mut summaries: Vec<Summary> = Vec::new();
+        let mut statistics = std::mem::take(&mut self.statistics).into_iter();
+        for part in &self.recipe.parts {
             let needed = least_photos(part, views);
-            let whitening = match self.statistics.get(at) {
-                Some(statistic) if used >= needed => statistic.whitening(part)?,
+            let summary = match statistics.next() {
+                Some(statistic) if used >= needed => statistic.summary(),
                 _ => return Err(too_few(part, needed, used)),
             };
-            self.learned.whitenings.push(whitening);
+            self.learned.whitenings.push(summary.whitening(part)?);
+            summaries.push(summary);
         }
-        drop(std::mem::take(&mut self.statistics));
         if options.search_weights {
             fusion_weights::search(&mut self.recipe, &self.learned, &self.kept)?;
         }
@@ -432,7 +457,8 @@ impl Fit {
                 return Err(too_few(&part, joint.dim + 1, self.kept.len()));
             };
             moments.flush();
-            self.learned.joint = Some(pca::whitening(&moments, 0.0, &part)?);
+            let (mean, covariance) = (moments.mean(), moments.covariance());
+            self.learned.joint = Some(pca::whitening(&mean, &covariance, 0.0, &part)?);
         }
         if options.rotate {
             let turn = |whitening: &mut _| {
@@ -445,7 +471,11 @@ impl Fit {
                 None => self.learned.whitenings.iter_mut().for_each(turn),
             }
         }
-        Ok((self.recipe, self.learned))
+        Ok(FittedRecipe {
+            recipe: self.recipe,
+            learned: self.learned,
+            moments: RecipeMoments { parts: summaries },
+        })
     }
 }
 

@@ -7,25 +7,25 @@
 use faer::{Mat, Side};
 
 use super::FitError;
-use super::moments::Moments;
 use crate::descriptor::{Part, Whitening};
 
 /// Variance below this share of the largest is rounding, not signal.
 const NO_VARIANCE: f64 = 1e-10;
 
 pub(super) fn whitening(
-    moments: &Moments,
+    mean: &[f64],
+    covariance: &Mat<f64>,
     shrinkage: f32,
     part: &Part,
 ) -> Result<Whitening, FitError> {
-    check_components(moments.channels(), part)?;
-    let (mut values, vectors) = eigen(&moments.covariance());
+    let channels = mean.len();
+    check_components(channels, part)?;
+    let (mut values, vectors) = eigen(covariance);
     check_rank(&values, part)?;
-    let channels = moments.channels();
     if shrinkage > 0.0 {
         let share = f64::from(shrinkage);
-        let mean = values.iter().sum::<f64>() / channels as f64;
-        let shrink = |value: &mut f64| *value = (1.0 - share) * *value + share * mean;
+        let even = values.iter().sum::<f64>() / channels as f64;
+        let shrink = |value: &mut f64| *value = (1.0 - share) * *value + share * even;
         values.iter_mut().for_each(shrink);
     }
     let mut projection = Vec::with_capacity(part.dim * channels);
@@ -33,7 +33,7 @@ pub(super) fn whitening(
         let scale = 1.0 / value.sqrt();
         projection.extend((0..channels).map(|i| (vectors[(i, component)] * scale) as f32));
     }
-    whitening_of(&moments.mean(), projection, part)
+    whitening_of(mean, projection, part)
 }
 
 /// Eigenvalues in falling order, and their vectors as columns, each with its largest entry
@@ -102,8 +102,13 @@ pub(super) fn whitening_of(
 
 #[cfg(test)]
 mod tests {
+    use super::super::moments::Moments;
     use super::*;
     use crate::descriptor::Pool;
+
+    fn whitening(moments: &Moments, shrinkage: f32, part: &Part) -> Result<Whitening, FitError> {
+        super::whitening(&moments.mean(), &moments.covariance(), shrinkage, part)
+    }
 
     #[test]
     fn whitened_samples_have_unit_covariance() {

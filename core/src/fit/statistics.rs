@@ -1,11 +1,9 @@
 //! The moments that one part's whitening is computed from.
 
-use faer::Mat;
-
-use super::learned_whitening::{self, PairMoments};
+use super::learned_whitening::PairMoments;
 use super::moments::Moments;
-use super::{FitError, pca};
-use crate::descriptor::{Part, Whitening, WhiteningFit};
+use super::summary::Summary;
+use crate::descriptor::{Part, WhiteningFit};
 
 pub(super) enum Statistics {
     Pca(Moments),
@@ -39,24 +37,14 @@ impl Statistics {
         }
     }
 
-    /// How much what should be alike differs: within classes, or of all.
-    pub(super) fn spread(&self) -> Mat<f64> {
+    pub(super) fn summary(&self) -> Summary {
         match self {
-            Self::Pca(moments) => moments.covariance(),
-            Self::Pairs(moments) => moments.within(),
-        }
-    }
-
-    pub(super) fn whitening(&self, part: &Part) -> Result<Whitening, FitError> {
-        match (self, part.whitening) {
-            (Self::Pairs(moments), WhiteningFit::Pairs { shrinkage }) => {
-                learned_whitening::whitening(moments, shrinkage, part)
-            }
-            (Self::Pca(moments), WhiteningFit::ShrunkPca { shrinkage }) => {
-                pca::whitening(moments, shrinkage, part)
-            }
-            (Self::Pca(moments), _) => pca::whitening(moments, 0.0, part),
-            (Self::Pairs(_), _) => unreachable!("made from the same part"),
+            Self::Pca(moments) => Summary {
+                mean: moments.mean(),
+                total: moments.covariance(),
+                within: None,
+            },
+            Self::Pairs(moments) => moments.summary(),
         }
     }
 }

@@ -97,7 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             &spec,
             &card,
             &arguments.photos,
-            &arguments.out,
+            &arguments.out.as_path().into(),
             &FitOptions::default(),
             arguments.jobs,
         )?,

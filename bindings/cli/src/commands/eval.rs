@@ -2,6 +2,7 @@
 //! the whole pipeline and a real index; `--open-set` (`open_set`) asks for what is not there too,
 //! `--recipes` (`recipes`) compares ways to make a descriptor.
 
+mod folds;
 mod open_set;
 mod recipes;
 
@@ -44,6 +45,9 @@ pub(crate) struct Arguments {
     /// or a JSON file
     #[arg(long, requires = "photos", conflicts_with_all = ["recipe", "rankings", "open_set"])]
     recipes: Option<String>,
+    /// Also choose the best of --recipes by cross-validation over groups, with so many folds
+    #[arg(long, requires = "recipes", value_parser = clap::value_parser!(u32).range(2..=20))]
+    folds: Option<u32>,
     /// Photos to fit --recipe or --recipes on
     #[arg(long)]
     photos: Vec<PathBuf>,

@@ -11,7 +11,7 @@ use pocketlens::backbone::{Backbone, Preprocessing};
 use pocketlens::bundle::{self, Bundle, Card, Network, Spec};
 use pocketlens::descriptor::Recipe;
 use pocketlens::embedder::Embedder;
-use pocketlens::fit::{FitOptions, adapt, adapted_photos, fit, passes};
+use pocketlens::fit::{FitOptions, RecipeMoments, adapt, adapted_photos, fit, passes};
 use pocketlens::simulate::{CaptureSimulator, Settings};
 
 use super::{bundle as bundle_command, warn_about};
@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     /// The bundle to write
     #[arg(long)]
     out: PathBuf,
+    /// Also write what the whitenings were computed from, for index build --adapt
+    #[arg(long, value_name = "FILE")]
+    moments: Option<PathBuf>,
     /// Simulated captures of each photo
     #[arg(long, default_value_t = 5)]
     views: usize,
@@ -102,7 +105,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         &spec,
         &card,
         &arguments.photos,
-        &arguments.out,
+        &Outputs {
+            bundle: &arguments.out,
+            moments: arguments.moments.as_deref(),
+        },
         &options,
         arguments.jobs,
     )?;
@@ -134,7 +140,7 @@ pub(super) fn refit(
         &spec,
         bundle.card(),
         photos,
-        out,
+        &out.into(),
         &FitOptions::default(),
         jobs,
     )
@@ -143,10 +149,15 @@ pub(super) fn refit(
 /// A bundle that is adapted to the pictures of a catalogue.
 pub(super) fn adapted(
     embedder: &Embedder,
+    moments: Option<&Path>,
     pictures: &[PathBuf],
     jobs: Option<usize>,
 ) -> Result<Embedder> {
     let (bundle, options) = (embedder.bundle(), FitOptions::default());
+    let moments = match moments {
+        Some(path) => Some(RecipeMoments::read(path, bundle.fingerprint())?),
+        None => None,
+    };
     let bar = progress::bar(adapted_photos(pictures), "adapting");
     let learned = progress::with_jobs(jobs, || {
         let (recipe, learned) = (&bundle.spec().recipe, bundle.learned());
@@ -154,6 +165,7 @@ pub(super) fn adapted(
             embedder.backbone(),
             recipe,
             learned,
+            moments.as_ref(),
             pictures,
             &options,
             &|done| bar.inc(done as u64),
@@ -282,12 +294,27 @@ pub(super) fn photos(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(photos)
 }
 
+/// The files that a fit writes.
+pub(super) struct Outputs<'a> {
+    bundle: &'a Path,
+    moments: Option<&'a Path>,
+}
+
+impl<'a> From<&'a Path> for Outputs<'a> {
+    fn from(bundle: &'a Path) -> Self {
+        Self {
+            bundle,
+            moments: None,
+        }
+    }
+}
+
 pub(super) fn fit_to_file(
     network: Network<'_>,
     spec: &Spec,
     card: &Card,
     folders: &[PathBuf],
-    out: &Path,
+    out: &Outputs<'_>,
     options: &FitOptions,
     jobs: Option<usize>,
 ) -> Result<()> {
@@ -316,7 +343,14 @@ pub(super) fn fit_to_file(
         recipe: fitted.recipe,
         ..spec.clone()
     };
-    bundle::write(out, &spec, card, network, &fitted.learned)?;
-    eprintln!("fitted on {} photos: {}", fitted.photos, out.display());
+    let fingerprint = bundle::write(out.bundle, &spec, card, network, &fitted.learned)?;
+    if let Some(path) = out.moments {
+        fitted.moments.write(path, fingerprint)?;
+    }
+    eprintln!(
+        "fitted on {} photos: {}",
+        fitted.photos,
+        out.bundle.display()
+    );
     Ok(())
 }

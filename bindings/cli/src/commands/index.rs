@@ -59,6 +59,9 @@ pub(crate) struct Build {
     /// result
     #[arg(long, conflicts_with = "shard")]
     adapt: bool,
+    /// The moments that the bundle was fitted with (fit --moments): adapting gains more with them
+    #[arg(long, requires = "adapt", value_name = "FILE")]
+    moments: Option<PathBuf>,
     /// Kinds of columns, for filters, instead of those inferred: a JSON file like
     /// {"brand": "keyword", "price": "float"}; unindexed, keyword, tags, integer, float, bool, timestamp, geo
     #[arg(long, value_name = "FILE")]
@@ -108,7 +111,12 @@ fn build(arguments: &Build) -> Result<ExitCode> {
     let mut catalogue = catalogue::read(&arguments.source, arguments.group_by_folder)?;
     if arguments.adapt {
         let pictures: Vec<PathBuf> = catalogue.entries.iter().map(|e| e.image.clone()).collect();
-        embedder = fit::adapted(&embedder, &pictures, arguments.jobs)?;
+        embedder = fit::adapted(
+            &embedder,
+            arguments.moments.as_deref(),
+            &pictures,
+            arguments.jobs,
+        )?;
     }
     if let Some(shard) = arguments.shard {
         catalogue.entries.retain(|entry| shard.has(&entry.key));

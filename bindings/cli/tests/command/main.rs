@@ -4,6 +4,7 @@
 mod demo;
 mod filters;
 mod open_set;
+mod recipes;
 mod refusals;
 mod updates;
 

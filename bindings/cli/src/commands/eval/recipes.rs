@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::super::{fit, open_bundle, print_json, print_line, warn_about};
-use super::{Arguments, median_ms};
+use super::{Arguments, folds, median_ms};
 use crate::progress;
 
 /// Photos in flight at a time.
@@ -34,21 +34,38 @@ pub(super) fn run(arguments: &Arguments, wanted: &str) -> Result<ExitCode> {
     }
     let backbone = bundle.backbone(&taps)?;
     let fitted = learn(&backbone, &taps, &recipes, arguments)?;
-    let mut table: Vec<(&Recipe, Vec<Scores>, Vec<Duration>)> = fitted
-        .iter()
-        .map(|(recipe, _)| (recipe, Vec::new(), Vec::new()))
-        .collect();
+    let mut table: Vec<Measured<'_>> = fitted.iter().map(|(r, _)| Measured::new(r)).collect();
     for folder in std::iter::once(&arguments.folder).chain(&arguments.more) {
         let truth = GroundTruth::read(folder)?;
         let described = describe_all(&backbone, &taps, &fitted, &truth, arguments.jobs)?;
-        for (at, (_, scores, times)) in table.iter_mut().enumerate() {
+        for (at, measured) in table.iter_mut().enumerate() {
             let vectors: Vec<&[f32]> = described.iter().map(|row| &row[at].0[..]).collect();
-            times.extend(described.iter().map(|row| row[at].1));
-            scores.push(evaluate(&truth, &vectors));
+            measured.times.extend(described.iter().map(|row| row[at].1));
+            measured.sets.push(evaluate(&truth, &vectors));
         }
     }
     print(arguments, &table)?;
+    if let Some(folds) = arguments.folds {
+        print_held_out(arguments, &table, folds as usize)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A recipe, its queries' groups and scores on each set, and its times.
+struct Measured<'a> {
+    recipe: &'a Recipe,
+    sets: Vec<Vec<(String, Scores)>>,
+    times: Vec<Duration>,
+}
+
+impl<'a> Measured<'a> {
+    fn new(recipe: &'a Recipe) -> Self {
+        Self {
+            recipe,
+            sets: Vec::new(),
+            times: Vec::new(),
+        }
+    }
 }
 
 /// `all`, names separated by commas, or a JSON file with a recipe or a list of them.
@@ -109,7 +126,7 @@ fn learn(
     let mut fitted = Vec::new();
     for (recipe, result) in recipes.iter().zip(all.recipes) {
         match result {
-            Ok(found) => fitted.push(found),
+            Ok(found) => fitted.push((found.recipe, found.learned)),
             Err(error) => eprintln!("left out {}: {error}", recipe.name),
         }
     }
@@ -177,10 +194,10 @@ fn describe_one(
 }
 
 /// Ranks all photos that are no queries by their dot product with each query.
-fn evaluate(truth: &GroundTruth, vectors: &[&[f32]]) -> Scores {
+fn evaluate(truth: &GroundTruth, vectors: &[&[f32]]) -> Vec<(String, Scores)> {
     let groups = truth.groups();
     let rows = || truth.rows.iter().zip(vectors);
-    let of_query = |(query, vector): (&Row, &&[f32])| -> Option<Scores> {
+    let of_query = |(query, vector): (&Row, &&[f32])| -> Option<(String, Scores)> {
         let mut relevant: HashSet<&str> = groups.get(query.group.as_str())?.clone();
         relevant.remove(query.path.as_str());
         let mut ranked: Vec<(f32, &str)> = rows()
@@ -193,42 +210,39 @@ fn evaluate(truth: &GroundTruth, vectors: &[&[f32]]) -> Scores {
             })
             .collect();
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-        score(ranked.into_iter().map(|(_, path)| path), &relevant)
+        let scores = score(ranked.into_iter().map(|(_, path)| path), &relevant)?;
+        Some((query.group.clone(), scores))
     };
     let queries = rows().filter(|(row, _)| row.role == Role::Query);
-    mean(&queries.filter_map(of_query).collect::<Vec<_>>())
+    queries.filter_map(of_query).collect()
 }
 
-fn print(arguments: &Arguments, table: &[(&Recipe, Vec<Scores>, Vec<Duration>)]) -> Result<()> {
-    let sets: Vec<String> = std::iter::once(&arguments.folder)
-        .chain(&arguments.more)
-        .map(|folder| {
-            folder
-                .file_name()
-                .unwrap_or(folder.as_os_str())
-                .to_string_lossy()
-                .into_owned()
-        })
-        .collect();
+fn print(arguments: &Arguments, table: &[Measured<'_>]) -> Result<()> {
+    let sets = names(arguments);
     if !arguments.json {
+        let heads: Vec<String> = sets.iter().map(|set| format!("{set} mAP / R@1")).collect();
+        let (heads, rule) = (heads.join(" | "), "---|".repeat(sets.len()));
         print_line(format_args!(
-            "| recipe | {} | mean mAP | bytes | runs | ms |",
-            sets.iter()
-                .map(|set| format!("{set} mAP / R@1"))
-                .collect::<Vec<_>>()
-                .join(" | ")
+            "| recipe | {heads} | mean mAP | bytes | runs | ms |"
         ))?;
-        print_line(format_args!(
-            "|---|{}---|---|---|---|",
-            "---|".repeat(sets.len())
-        ))?;
+        print_line(format_args!("|---|{rule}---|---|---|---|"))?;
     }
-    for (recipe, scores, times) in table {
-        let average = mean(scores).average_precision;
+    for Measured {
+        recipe,
+        sets: scores,
+        times,
+    } in table
+    {
+        let scores = scores.iter().map(|queries| {
+            let scores: Vec<Scores> = queries.iter().map(|(_, scores)| *scores).collect();
+            mean(&scores)
+        });
+        let scores: Vec<Scores> = scores.collect();
+        let average = mean(&scores).average_precision;
         let (dim, runs) = (recipe.dim(), recipe.views.count());
         let milliseconds = median_ms(times.iter().copied());
         if arguments.json {
-            let of_sets = sets.iter().zip(scores).map(|(set, scores)| {
+            let of_sets = sets.iter().zip(&scores).map(|(set, scores)| {
                 json!({
                     "set": set,
                     "map": scores.average_precision,
@@ -260,4 +274,52 @@ fn print(arguments: &Arguments, table: &[(&Recipe, Vec<Scores>, Vec<Duration>)])
         }
     }
     Ok(())
+}
+
+fn names(arguments: &Arguments) -> Vec<String> {
+    let name = |folder: &PathBuf| {
+        let name = folder.file_name().unwrap_or(folder.as_os_str());
+        name.to_string_lossy().into_owned()
+    };
+    let folders = std::iter::once(&arguments.folder).chain(&arguments.more);
+    folders.map(name).collect()
+}
+
+/// What the best recipe is worth on groups that it was not chosen on.
+fn print_held_out(arguments: &Arguments, table: &[Measured<'_>], folds: usize) -> Result<()> {
+    let queries = |measured: &Measured<'_>| -> Vec<Vec<folds::Query>> {
+        let of_set = |queries: &Vec<(String, Scores)>| {
+            let precision =
+                |(group, scores): &(String, Scores)| (group.clone(), scores.average_precision);
+            queries.iter().map(precision).collect()
+        };
+        measured.sets.iter().map(of_set).collect()
+    };
+    let queries: Vec<Vec<Vec<folds::Query>>> = table.iter().map(queries).collect();
+    let held = folds::held_out(&queries, folds);
+    let chosen: Vec<&str> = held
+        .chosen
+        .iter()
+        .map(|&at| table[at].recipe.name.as_str())
+        .collect();
+    let average = held.sets.iter().sum::<f64>() / held.sets.len() as f64;
+    if arguments.json {
+        return print_json(&json!({
+            "folds": folds,
+            "chosen": chosen,
+            "held_out_map": held.sets,
+            "mean_map": average,
+        }));
+    }
+    let sets: Vec<String> = held
+        .sets
+        .iter()
+        .map(|map| format!("{:.1}", 100.0 * map))
+        .collect();
+    print_line(format_args!(
+        "\nheld out, {folds} folds over groups: {} → {:.1}; chosen: {}",
+        sets.join(" / "),
+        100.0 * average,
+        chosen.join(", "),
+    ))
 }
