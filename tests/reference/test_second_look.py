@@ -88,7 +88,7 @@ def test_evidence_and_order(shop, tmp_path):
     query = tmp_path / "query.png"
     picture = Image.fromarray((pattern(160, 128, 7) * 0.9).astype(np.uint8))
     picture.crop((20, 10, 150, 114)).save(query)
-    settings = '{"likeness": 1.5, "geometry": 0.02}'
+    settings = '{"likeness": 1.5, "geometry": 0.02, "neighbourhood": "alone"}'
     (answer,) = lines("search", at / "shop.plx", query, "-k", 40, f"--rerank={settings}")
     (asked,) = local([query], at / "tiny.lens")
     stored = dict(zip([photo.name for photo in photos], local(photos, at / "tiny.lens"), strict=True))

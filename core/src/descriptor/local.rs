@@ -131,16 +131,8 @@ fn span(cell: usize, cells: usize, locations: usize) -> std::ops::Range<usize> {
 /// Unit length, projection, unit length, int8.
 fn cell(sum: &mut [f64], whitening: &Whitening, dim: usize) -> Vec<i8> {
     to_unit_length(sum);
-    let mean = whitening.mean();
-    let rows = whitening.projection().chunks_exact(mean.len()).take(dim);
-    let mut projected: Vec<f64> = rows
-        .map(|row| {
-            let products = row.iter().zip(sum.iter().zip(mean));
-            products
-                .map(|(&p, (&value, &mean))| f64::from(p) * (value - f64::from(mean)))
-                .sum()
-        })
-        .collect();
+    let mut projected = whitening.project(sum);
+    projected.truncate(dim);
     to_unit_length(&mut projected);
     projected
         .iter()

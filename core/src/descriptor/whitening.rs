@@ -67,14 +67,21 @@ impl Whitening {
             self.channels(),
             "a whitening takes its own number of channels"
         );
+        let values: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
+        let sums = self.project(&values).into_iter();
+        sums.map(|sum| sum as f32).collect()
+    }
+
+    /// The same in double precision.
+    pub(super) fn project(&self, values: &[f64]) -> Vec<f64> {
         let centred: Vec<f64> = values
             .iter()
             .zip(&self.mean)
-            .map(|(&v, &m)| f64::from(v) - f64::from(m))
+            .map(|(v, &m)| v - f64::from(m))
             .collect();
-        let mut sums = vec![0.0f64; self.dim()];
+        let mut sums = vec![0.0; self.dim()];
         weighted_sum(Cpu::native())(&self.columns, &centred, &mut sums);
-        sums.into_iter().map(|sum| sum as f32).collect()
+        sums
     }
 }
 

@@ -73,11 +73,14 @@ impl Default for Rerank {
     fn default() -> Self {
         Self {
             depth: 100,
-            likeness: 2.0,
+            likeness: 1.0,
             geometry: 0.05,
             adapted: 0.0,
             pair: 0.0,
-            neighbourhood: Neighbourhood::Alone,
+            neighbourhood: Neighbourhood::Expansion {
+                neighbours: 3,
+                alpha: 3,
+            },
         }
     }
 }
@@ -259,14 +262,15 @@ mod tests {
             candidate(0.95, &[]),
             candidate(0.5, &[other, query.clone()]),
         ];
-        let order = Rerank::default().order(&[1.0, 0.0], Some(&query), &candidates);
+        let alone = Rerank {
+            neighbourhood: Neighbourhood::Alone,
+            ..Rerank::default()
+        };
+        let order = alone.order(&[1.0, 0.0], Some(&query), &candidates);
         assert_eq!(numbers(&order), [2, 0, 1]);
         assert_eq!(order[0].1.unwrap().likeness, 1.0);
         assert_eq!(order[2].1, None);
-        let shallow = Rerank {
-            depth: 1,
-            ..Rerank::default()
-        };
+        let shallow = Rerank { depth: 1, ..alone };
         assert_eq!(
             shallow.order(&[1.0, 0.0], Some(&query), &candidates).len(),
             1
