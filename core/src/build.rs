@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde_json::Value;
 
-use crate::backbone::{BackboneError, RunOptions};
-use crate::descriptor::Descriptor;
+use crate::backbone::{BackboneError, FeatureMap, RunOptions};
+use crate::descriptor::{Descriptor, LocalFeatures};
 use crate::embedder::{EmbedError, Embedder};
 use crate::image::{ImageError, Limits, Photo};
 use crate::index::{IndexError, IndexUpdate, IndexWriter, ItemPhoto, Schema};
@@ -46,6 +46,9 @@ pub struct BuildOptions {
     pub groups_of_variants: bool,
     /// Whether this is a part of a catalogue, to be merged with the others; see [`IndexWriter::as_shard`].
     pub is_shard: bool,
+    /// Whether the local features of each photo are stored too, which [`Rerank`](crate::rerank::Rerank) needs: some
+    /// 4 KB a photo.
+    pub local_features: bool,
     /// Seed of the capture simulator.
     pub seed: u64,
     /// Kinds of columns that are demanded instead of inferred.
@@ -59,6 +62,7 @@ impl Default for BuildOptions {
             calibration_queries: 480,
             groups_of_variants: false,
             is_shard: false,
+            local_features: false,
             seed: 1,
             columns: Schema::default(),
         }
@@ -108,11 +112,22 @@ pub fn embed_file(
     photo: &Path,
     limits: &Limits,
 ) -> Result<Descriptor, EmbedError> {
+    Ok(look_at_file(embedder, photo, limits)?.0)
+}
+
+/// [`embed_file`], and the maps that were described.
+///
+/// # Errors
+/// As [`embed_file`].
+pub fn look_at_file(
+    embedder: &Embedder,
+    photo: &Path,
+    limits: &Limits,
+) -> Result<(Descriptor, Vec<FeatureMap>), EmbedError> {
     let photo = Photo::read(photo, None, embedder.sizing(), limits)?;
     let input = embedder.photo_input(&photo, None)?;
-    Ok(embedder
-        .embed_input(&input, &RunOptions::default())?
-        .descriptor)
+    let (embedding, maps) = embedder.look(&input, &RunOptions::default())?;
+    Ok((embedding.descriptor, maps))
 }
 
 /// Builds the index directory `out` from `entries`. `progress` is told the photos done; an index
@@ -130,8 +145,19 @@ pub fn build_index(
     let bundle = embedder.bundle();
     let mut writer = IndexWriter::create(out, bundle.bytes(), bundle.fingerprint(), bundle.dim())?;
     writer.set_columns(options.columns.clone());
-    let put = |photo: &ItemPhoto<'_>| writer.push(photo);
-    let (indexed, failed) = describe(embedder, entries, &options.limits, progress, put)?;
+    let put = |photo: &ItemPhoto<'_>, local: Option<&LocalFeatures>| {
+        writer.push(photo)?;
+        local.map_or(Ok(()), |local| writer.push_local(photo.key, local))
+    };
+    let limits = &options.limits;
+    let (indexed, failed) = describe(
+        embedder,
+        entries,
+        limits,
+        options.local_features,
+        progress,
+        put,
+    )?;
     if options.is_shard {
         writer = writer.as_shard();
     }
@@ -166,8 +192,12 @@ pub fn add_to_index(
     update
         .index()
         .check_fingerprint(embedder.bundle().fingerprint())?;
-    let put = |photo: &ItemPhoto<'_>| update.put(photo);
-    let (added, failed) = describe(embedder, entries, limits, progress, put)?;
+    let with_local = update.index().has_local_features();
+    let put = |photo: &ItemPhoto<'_>, local: Option<&LocalFeatures>| {
+        update.put(photo)?;
+        local.map_or(Ok(()), |local| update.put_local(photo.key, local))
+    };
+    let (added, failed) = describe(embedder, entries, limits, with_local, progress, put)?;
     let photos = added.len();
     let items = update.commit()?.info().items;
     Ok(AddReport {
@@ -196,8 +226,9 @@ fn describe<'a>(
     embedder: &Embedder,
     entries: &'a [Entry],
     limits: &Limits,
+    with_local: bool,
     progress: &(dyn Fn(usize) + Sync),
-    mut put: impl FnMut(&ItemPhoto<'_>) -> Result<(), IndexError>,
+    mut put: impl FnMut(&ItemPhoto<'_>, Option<&LocalFeatures>) -> Result<(), IndexError>,
 ) -> Result<Described<'a>, BuildError> {
     let mut failed = Vec::new();
     let mut indexed = Vec::new();
@@ -205,20 +236,23 @@ fn describe<'a>(
         let described: Vec<_> = batch
             .par_iter()
             .map(|entry| {
-                let descriptor = embed_file(embedder, &entry.image, limits);
+                let seen = look_at_file(embedder, &entry.image, limits);
                 progress(1);
-                descriptor
+                let (descriptor, maps) = seen?;
+                let local = with_local.then(|| embedder.local_features(&maps)).flatten();
+                Ok((descriptor, local))
             })
             .collect();
         for (entry, descriptor) in batch.iter().zip(described) {
             match descriptor {
-                Ok(descriptor) => {
-                    put(&ItemPhoto {
+                Ok((descriptor, local)) => {
+                    let photo = ItemPhoto {
                         key: &entry.key,
                         group: entry.group.as_deref(),
                         payload: &entry.payload,
                         vector: &descriptor.values,
-                    })?;
+                    };
+                    put(&photo, local.as_ref())?;
                     indexed.push(entry);
                 }
                 Err(error @ EmbedError::Image(_)) => {

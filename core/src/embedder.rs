@@ -4,8 +4,11 @@ use std::time::{Duration, Instant};
 
 use crate::backbone::{Backbone, BackboneError, FeatureMap, RunOptions};
 use crate::bundle::Bundle;
-use crate::descriptor::{DescribeError, Descriptor, Maps, describe};
+use crate::descriptor::{
+    DescribeError, Descriptor, HeatMap, LocalFeatures, Maps, attribute, describe,
+};
 use crate::image::{self, ImageError, Pixels, Region, Sizing};
+use crate::rerank;
 
 /// A bundle whose network is loaded. Shared between threads by reference.
 pub struct Embedder {
@@ -134,9 +137,21 @@ impl Embedder {
         input: &Pixels,
         options: &RunOptions<'_>,
     ) -> Result<Embedding, EmbedError> {
+        Ok(self.look(input, options)?.0)
+    }
+
+    /// [`Embedder::embed_input`], and the maps of its first view: one a tap, in the order of the recipe's.
+    ///
+    /// # Errors
+    /// As [`Embedder::embed_input`].
+    pub fn look(
+        &self,
+        input: &Pixels,
+        options: &RunOptions<'_>,
+    ) -> Result<(Embedding, Vec<FeatureMap>), EmbedError> {
         let recipe = &self.bundle.spec().recipe;
         let start = Instant::now();
-        let views = if recipe.views.is_single() {
+        let mut seen = if recipe.views.is_single() {
             vec![self.backbone.run_with(input, options)?]
         } else {
             let inputs = recipe.views.inputs(input, self.sizing());
@@ -144,9 +159,9 @@ impl Embedder {
             inputs.iter().map(run).collect::<Result<_, _>>()?
         };
         let mapped = Instant::now();
-        let views: Vec<Maps<'_>> = views.iter().map(|maps| self.maps(maps)).collect();
+        let views: Vec<Maps<'_>> = seen.iter().map(|maps| self.maps(maps)).collect();
         let values = describe(recipe, &views, self.bundle.learned())?;
-        Ok(Embedding {
+        let embedding = Embedding {
             descriptor: Descriptor {
                 fingerprint: self.bundle.fingerprint(),
                 values,
@@ -154,6 +169,30 @@ impl Embedder {
             resize: Duration::ZERO,
             backbone: mapped - start,
             describe: mapped.elapsed(),
-        })
+        };
+        Ok((embedding, seen.swap_remove(0)))
+    }
+
+    /// Where a photo is like another: the cosine of its descriptor with `other`, split over its places. Of the maps that
+    /// [`Embedder::look`] gives; `None` where the recipe is not linear in them.
+    pub fn heat_map(&self, maps: &[FeatureMap], other: &[f32]) -> Option<HeatMap> {
+        let recipe = &self.bundle.spec().recipe;
+        attribute(recipe, &self.maps(maps), self.bundle.learned(), other)
+    }
+
+    /// The local features of a photo, of the maps that [`Embedder::look`] gives: of the recipe's part with the finest
+    /// map (of equals the one with most components), by its own whitening. `None` where no part pools one map as it is, or none has a
+    /// whitening.
+    pub fn local_features(&self, maps: &[FeatureMap]) -> Option<LocalFeatures> {
+        let parts = self.bundle.spec().recipe.parts.iter().enumerate();
+        let plain = parts.filter(|(_, part)| part.fuse.is_empty() && part.pool.is_weighted());
+        let mapped = plain.filter_map(|(at, part)| {
+            let map = self.maps(maps).of(&part.tap).ok()?;
+            Some((map.height() * map.width(), part.dim, at, map))
+        });
+        let (_, dim, at, map) =
+            mapped.max_by_key(|&(places, dim, at, _)| (places, dim, std::cmp::Reverse(at)))?;
+        let whitening = self.bundle.learned().whitenings.get(at)?;
+        LocalFeatures::of_map(map, whitening, dim.min(rerank::LOCAL_DIM))
     }
 }

@@ -3,14 +3,16 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::backbone::{BackboneError, RunOptions};
+use crate::backbone::{BackboneError, FeatureMap, RunOptions};
 use crate::bundle::{Bundle, BundleError};
+use crate::descriptor::{HeatMap, LocalFeatures};
 use crate::embedder::{EmbedError, Embedder};
 #[cfg(feature = "codecs")]
 use crate::image::Photo;
 use crate::image::{Frame, ImageError, Orientation, Pixels, Region};
 use crate::index::filter::Filter;
 use crate::index::{GroupBy, Hit, Index, IndexError, IndexQuery, Ranking};
+use crate::rerank::{Candidate, Evidence, Rerank};
 use crate::verdict::{Calibration, Precision, Verdict};
 
 /// An index and the network that made it, ready to be asked.
@@ -48,6 +50,10 @@ pub struct Query {
     pub group_by: Option<GroupBy>,
     /// Share of matches that must be right; the more, the fewer matches there are.
     pub match_precision: Precision,
+    /// A second look at the best hits, where the index has local features.
+    pub rerank: Option<Rerank>,
+    /// Show with each hit where the photo is like it: [`Answer::heat_maps`].
+    pub explain: bool,
 }
 
 impl Default for Query {
@@ -59,6 +65,8 @@ impl Default for Query {
             filter: None,
             group_by: None,
             match_precision: Precision::default(),
+            rerank: None,
+            explain: false,
         }
     }
 }
@@ -66,8 +74,13 @@ impl Default for Query {
 /// Hits, best first, and whether to believe them.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// At most `k` items.
+    /// At most `k` items. Re-ranked ones are ordered by what the second look says too; their scores stay the cosines.
     pub hits: Vec<Hit>,
+    /// What the second look saw of each hit; empty without [`Query::rerank`], or where the index has no local features.
+    pub evidence: Vec<Option<Evidence>>,
+    /// Where the photo (upright, cropped to its region) is like each hit; empty without [`Query::explain`], or where the
+    /// recipe is not linear.
+    pub heat_maps: Vec<HeatMap>,
     /// Whether the first hit is what the photo shows.
     pub verdict: Verdict,
     /// Probability that the first hit is right, 0..=1, as calibrated when the index was built.
@@ -228,17 +241,20 @@ impl Lens {
         };
         times.search = start.elapsed() - times.decode - times.resize;
         let mut best: Option<Ranking> = None;
+        // Of the photo as it is.
+        let mut upright = None;
+        // One hit is needed for the verdict even when none is wanted.
+        let depth = query.rerank.map_or(0, |rerank| rerank.depth);
+        let k = query.k.max(depth).max(1);
         for turn in 0..if query.rotations { 4 } else { 1 } {
             if turn > 0 {
                 input = Orientation::Rotate90.apply(input);
             }
-            let embedding = self.embedder.embed_input(&input, &RunOptions::default())?;
+            let (embedding, maps) = self.embedder.look(&input, &RunOptions::default())?;
             times.backbone += embedding.backbone;
             times.describe += embedding.describe;
             let searched = Instant::now();
             let descriptor = &embedding.descriptor;
-            // One hit is needed for the verdict even when none is wanted.
-            let k = query.k.max(1);
             let ranking = self.index.search(&IndexQuery {
                 filter: filter.as_ref(),
                 group_by: query.group_by.as_ref(),
@@ -250,8 +266,20 @@ impl Lens {
                 (None, _) => ranking,
             });
             times.search += searched.elapsed();
+            upright.get_or_insert((maps, embedding.descriptor.values));
         }
         let mut ranking = best.expect("at least one turn");
+        let (maps, values) = upright.expect("at least one turn");
+        let looked = Instant::now();
+        let mut evidence = Vec::new();
+        if let Some(rerank) = &query.rerank {
+            let local = match self.index.has_local_features() {
+                true => self.embedder.local_features(&maps),
+                false => None,
+            };
+            (ranking, evidence) = self.second_look(rerank, &values, local.as_ref(), ranking)?;
+        }
+        times.search += looked.elapsed();
         let prior = Calibration::default();
         let calibration = self.index.calibration().unwrap_or(&prior);
         let (verdict, confidence) = match ranking.score_and_margin() {
@@ -259,13 +287,55 @@ impl Lens {
             None => (Verdict::NoMatch, 0.0),
         };
         ranking.hits.truncate(query.k);
+        evidence.truncate(query.k);
+        let mut heat_maps = Vec::new();
+        if query.explain {
+            for hit in &ranking.hits {
+                heat_maps.extend(self.heat_map(&maps, hit)?);
+            }
+        }
         times.total = start.elapsed();
         Ok(Answer {
             hits: ranking.hits,
+            evidence,
+            heat_maps,
             verdict,
             confidence,
             source: Source::Local,
             times,
         })
+    }
+
+    /// The hits in the order of the second look, and what it saw of each.
+    fn second_look(
+        &self,
+        rerank: &Rerank,
+        descriptor: &[f32],
+        local: Option<&LocalFeatures>,
+        ranking: Ranking,
+    ) -> Result<(Ranking, Vec<Option<Evidence>>), LensError> {
+        let looked_at = &ranking.hits[..ranking.hits.len().min(rerank.depth)];
+        let candidate = |hit: &Hit| {
+            Ok(Candidate {
+                cosine: hit.score,
+                vectors: self.index.vectors(&hit.key)?,
+                local: self.index.local_features(&hit.key)?,
+            })
+        };
+        let candidates = looked_at.iter().map(candidate);
+        let candidates = candidates.collect::<Result<Vec<_>, IndexError>>()?;
+        let order = rerank.order(descriptor, local, &candidates);
+        let (order, mut evidence): (Vec<_>, Vec<_>) = order.into_iter().unzip();
+        evidence.resize(ranking.hits.len(), None);
+        Ok((ranking.reorder(&order), evidence))
+    }
+
+    /// Where the maps of a photo are like the best photo of a hit.
+    fn heat_map(&self, maps: &[FeatureMap], hit: &Hit) -> Result<Option<HeatMap>, LensError> {
+        let photos = self.index.vectors(&hit.key)?;
+        let heat_maps = photos
+            .iter()
+            .filter_map(|vector| self.embedder.heat_map(maps, vector));
+        Ok(heat_maps.max_by(|a, b| a.total().total_cmp(&b.total())))
     }
 }

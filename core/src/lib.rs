@@ -2,8 +2,8 @@
 //! out, offline.
 //!
 //! The modules stand in the order in which data flows: [`image`] (pixels in), [`backbone`]
-//! (feature maps), [`descriptor`] (maps to a unit vector), [`index`] (nearest items), [`verdict`]
-//! (is it really there). [`bundle`] holds what decides a descriptor; `embedder` makes it ready to
+//! (feature maps), [`descriptor`] (maps to a unit vector), [`index`] (nearest items), [`rerank`]
+//! (a closer look at the best), [`verdict`] (is it really there). [`bundle`] holds what decides a descriptor; `embedder` makes it ready to
 //! run, and `lens` is the whole job as one object.
 
 pub mod image;
@@ -17,6 +17,7 @@ pub mod fingerprint;
 pub mod container;
 pub mod index;
 pub(crate) mod kernel;
+pub mod rerank;
 pub mod verdict;
 
 pub mod lens;
@@ -27,5 +28,7 @@ pub mod build;
 pub mod evaluation;
 #[cfg(feature = "build")]
 pub mod fit;
+#[cfg(feature = "build")]
+pub mod mining;
 #[cfg(feature = "simulate")]
 pub mod simulate;

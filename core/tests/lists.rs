@@ -1,9 +1,10 @@
 //! Large segments from outside: what they find, filtered and updated, and what they do when damaged.
 
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use pocketlens::container::{Container, ContainerWriter, Kind};
+use pocketlens::container::{Access, Container, ContainerWriter, Kind};
 use pocketlens::fingerprint::Fingerprint;
 use pocketlens::index::filter::Filter;
 use pocketlens::index::{Index, IndexError, IndexQuery, IndexUpdate, IndexWriter, ItemPhoto, Plan};
@@ -241,4 +242,32 @@ fn damage_is_an_error_or_an_answer() {
         );
     }
     assert!(noticed > 20, "{noticed}");
+}
+
+#[test]
+fn threads_and_reading_instead_of_mapping_change_no_answer() {
+    let (_dir, path) = build();
+    let mapped = Index::open(&path).unwrap();
+    let read = Index::open_with(&path, Access::Read).unwrap();
+    read.verify().unwrap();
+    let vectors: Vec<Vec<f32>> = (0..50).map(|item| vector(item * 90)).collect();
+    let ask = |vector| IndexQuery::new(model(), vector, 7);
+    let mut queries: Vec<_> = vectors.iter().map(|vector| ask(vector)).collect();
+    let expected: Vec<_> = queries
+        .iter()
+        .map(|query| mapped.search(query).unwrap())
+        .collect();
+    for threads in [1, 2, 3, 64] {
+        let threads = NonZero::new(threads).unwrap();
+        assert_eq!(read.search_many(&queries, threads).unwrap(), expected);
+        assert_eq!(mapped.search_many(&[], threads).unwrap(), []);
+    }
+
+    queries[33].vector = &[];
+    queries[44].fingerprint = Fingerprint::of_parts([b"other".as_slice()]);
+    let error = mapped.search_many(&queries, NonZero::new(2).unwrap());
+    assert!(
+        matches!(error, Err(IndexError::BadVector { .. })),
+        "{error:?}"
+    );
 }

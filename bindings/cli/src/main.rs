@@ -34,6 +34,8 @@ enum Command {
     Embed(commands::embed::Arguments),
     /// Measure retrieval on a folder with a ground truth (gt.tsv)
     Eval(commands::eval::Arguments),
+    /// Find photos of the same thing in a catalogue without labels: pairs, groups, near duplicates
+    Mine(commands::mine::Arguments),
     /// Learn a recipe's whitening from photos without labels and write a bundle
     Fit(commands::fit::Arguments),
     /// Inspect a model bundle, or quantise its network
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Search(arguments) => commands::search::run(&arguments),
         Command::Embed(arguments) => commands::embed::run(&arguments),
         Command::Eval(arguments) => commands::eval::run(&arguments),
+        Command::Mine(arguments) => commands::mine::run(&arguments),
         Command::Fit(arguments) => commands::fit::run(&arguments),
         Command::Bundle(command) => commands::bundle::run(&command),
         Command::Bench(arguments) => commands::bench::run(&arguments),

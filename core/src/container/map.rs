@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
 
 use memmap2::Mmap;
 
@@ -13,12 +12,11 @@ use memmap2::Mmap;
 pub(super) struct Map(Mmap);
 
 impl Map {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+    pub(super) fn new(file: &File) -> io::Result<Self> {
         // SAFETY: a mapped file must not change under the mapping. This library never truncates or
         // overwrites a container: a new version is a new file that takes the name by rename
         // (`atomic.rs`), and the old content lives on until it is unmapped.
-        let map = unsafe { Mmap::map(&file)? };
+        let map = unsafe { Mmap::map(file)? };
         Ok(Self(map))
     }
 

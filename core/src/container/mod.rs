@@ -12,6 +12,8 @@ mod map;
 mod writer;
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub(crate) use atomic::write_atomically;
@@ -59,6 +61,19 @@ impl fmt::Display for Kind {
     }
 }
 
+/// How the bytes of a file are reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Mapped: nothing is read before it is used, and the system may drop it again. Where the file
+    /// system cannot map files, as [`Access::Read`].
+    #[default]
+    Map,
+    /// Read whole into memory when opened, by plain positioned reads: for storage that cannot be
+    /// mapped, or that may vanish while it is in use (a removed card kills a program that touches a
+    /// map of it; a read only fails). Takes as much memory as the file is long.
+    Read,
+}
+
 /// The name of a section: four bytes, by convention lowercase ASCII.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tag(pub [u8; 4]);
@@ -92,6 +107,7 @@ pub struct Container {
 
 enum Bytes {
     Mapped(Map),
+    Read(Box<[u8]>),
     Static(&'static [u8]),
 }
 
@@ -104,11 +120,19 @@ impl Container {
     /// for a newer format, [`ContainerError::Truncated`] or [`ContainerError::Corrupt`] for a
     /// damaged file, [`ContainerError::Io`] when it cannot be read.
     pub fn open(path: &Path, kind: Kind) -> Result<Self, ContainerError> {
-        let map = Map::open(path).map_err(|source| ContainerError::Io {
+        Self::open_with(path, kind, Access::Map)
+    }
+
+    /// The same, with the bytes reached as `access` says.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(path: &Path, kind: Kind, access: Access) -> Result<Self, ContainerError> {
+        let bytes = Bytes::of_file(path, access).map_err(|source| ContainerError::Io {
             path: path.to_owned(),
             source,
         })?;
-        Self::new(Bytes::Mapped(map), path.to_owned(), kind)
+        Self::new(bytes, path.to_owned(), kind)
     }
 
     /// The same on bytes that are part of the program, such as the embedded bundle. Sections of
@@ -213,12 +237,44 @@ impl Container {
 }
 
 impl Bytes {
+    fn of_file(path: &Path, access: Access) -> io::Result<Self> {
+        let file = File::open(path)?;
+        match access {
+            Access::Map => match Map::new(&file) {
+                Err(error) if cannot_map(&error) => Ok(Self::Read(read(file)?)),
+                map => Ok(Self::Mapped(map?)),
+            },
+            Access::Read => Ok(Self::Read(read(file)?)),
+        }
+    }
+
     fn get(&self) -> &[u8] {
         match self {
             Self::Mapped(map) => map.bytes(),
+            Self::Read(bytes) => bytes,
             Self::Static(bytes) => bytes,
         }
     }
+}
+
+/// The file system has no memory maps (`ENODEV`), or none of this kind (`EINVAL`, `ENOTSUP`).
+fn cannot_map(error: &io::Error) -> bool {
+    const ENODEV: i32 = 19;
+    error.raw_os_error() == Some(ENODEV)
+        || matches!(
+            error.kind(),
+            io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput
+        )
+}
+
+/// As many bytes as the file has now: one that grows meanwhile cannot take memory without bound.
+fn read(file: File) -> io::Result<Box<[u8]>> {
+    let length = usize::try_from(file.metadata()?.len())
+        .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(length)?;
+    file.take(length as u64).read_to_end(&mut bytes)?;
+    Ok(bytes.into_boxed_slice())
 }
 
 impl fmt::Debug for Container {

@@ -6,6 +6,7 @@
 //! and exponentials come from one library, so that the same maps give the same bits on every
 //! machine.
 
+mod attribution;
 mod codebook;
 mod crow;
 mod fisher;
@@ -13,6 +14,7 @@ mod fuse;
 mod gem;
 mod landmarks;
 mod learned;
+mod local;
 mod mac;
 mod maps;
 mod mop;
@@ -29,9 +31,11 @@ mod vlad;
 mod weighting;
 mod whitening;
 
+pub use attribution::{HeatMap, attribute};
 pub use codebook::{Codebook, Mixture};
 pub use fuse::Resize;
 pub use learned::Learned;
+pub use local::{LocalFeatures, MAX_LOCAL_DIM};
 pub use maps::{DescribeError, Maps};
 pub use pool::{CodebookShape, Pool, Root};
 pub use recipe::{Joint, Part, Recipe, RecipeError, WhiteningFit};
@@ -154,8 +158,19 @@ fn signed_power(values: &mut [f32], power: f32) {
     }
 }
 
-/// The poolings in which every location has a weight: the prior's times that of the weighting.
+/// The poolings in which every location has a weight.
 fn weighted_pool(part: &Part, map: &FeatureMap) -> Vec<f32> {
+    let weights = location_weights(part, map);
+    match (part.pool, &weights) {
+        (Pool::Gem { p }, Some(weights)) => gem::mean(map, p, |at| weights[at]),
+        (Pool::Gem { p }, None) => gem::mean(map, p, |_| 1.0),
+        (_, Some(weights)) => spoc::weighted(map, weights),
+        (_, None) => spoc::average(map),
+    }
+}
+
+/// The weight of each location, row by row: the prior's times that of the weighting; `None` where all count alike.
+fn location_weights(part: &Part, map: &FeatureMap) -> Option<Vec<f64>> {
     let prior = match part.pool {
         Pool::Centre { sigma } => Some(spoc::prior(map, sigma)),
         _ => None,
@@ -166,13 +181,7 @@ fn weighted_pool(part: &Part, map: &FeatureMap) -> Vec<f32> {
         (one, other) => one.or(other),
     };
     // A prior may hide all that stands out.
-    let weights: Option<Vec<f64>> = weights.filter(|w: &Vec<f64>| w.iter().any(|&w| w > 0.0));
-    match (part.pool, &weights) {
-        (Pool::Gem { p }, Some(weights)) => gem::mean(map, p, |at| weights[at]),
-        (Pool::Gem { p }, None) => gem::mean(map, p, |_| 1.0),
-        (_, Some(weights)) => spoc::weighted(map, weights),
-        (_, None) => spoc::average(map),
-    }
+    weights.filter(|w: &Vec<f64>| w.iter().any(|&w| w > 0.0))
 }
 
 /// The whole recipe: the maps of one photo, one view each, to the descriptor's values.

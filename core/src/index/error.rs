@@ -208,6 +208,9 @@ pub enum ItemFault {
         /// Bytes found.
         found: usize,
     },
+    /// Local features belong to a photo.
+    #[error("expected a photo of the item before its local features, found none")]
+    NoPhoto,
     /// The column was demanded to be of another kind.
     #[error("expected {column:?} to be {expected} as the columns demand, found {found}")]
     ColumnKind {

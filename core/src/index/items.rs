@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::quantise::{Quantised, quantise};
 use super::{IndexError, ItemFault};
+use crate::descriptor::LocalFeatures;
 
 /// Longest key or group.
 pub const MAX_NAME_BYTES: usize = 1024;
@@ -35,6 +36,8 @@ pub(super) struct Item {
     /// Compact JSON of an object.
     pub(super) payload: Vec<u8>,
     pub(super) photos: Vec<Quantised>,
+    /// Of its photos, where they were given.
+    pub(super) local: Vec<LocalFeatures>,
 }
 
 /// All items by key.
@@ -79,6 +82,7 @@ impl Items {
                     group,
                     payload,
                     photos: vec![quantised],
+                    local: Vec::new(),
                 });
             }
             Entry::Occupied(mut item) => {
@@ -88,6 +92,23 @@ impl Items {
             }
         }
         self.rows += 1;
+        Ok(())
+    }
+
+    /// Adds local features of a photo that was pushed.
+    pub(super) fn push_local(
+        &mut self,
+        key: &str,
+        local: &LocalFeatures,
+    ) -> Result<(), IndexError> {
+        let Some(item) = self.by_key.get_mut(key) else {
+            let fault = ItemFault::NoPhoto;
+            return Err(IndexError::BadItem {
+                key: shorten(key),
+                fault,
+            });
+        };
+        item.local.push(local.clone());
         Ok(())
     }
 
@@ -111,6 +132,7 @@ impl Items {
         let mut items: Vec<_> = self.by_key.into_iter().collect();
         for (_, item) in &mut items {
             item.photos.sort_by(|a, b| a.row.cmp(&b.row));
+            item.local.sort_by_cached_key(LocalFeatures::to_bytes);
         }
         items
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::items::Item;
 use super::segment::Segment;
-use super::{Index, IndexError};
+use super::{Index, IndexError, local};
 
 /// An item as it is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +42,24 @@ impl Index {
     }
 }
 
+impl Index {
+    /// The unit vectors of an item's photos, as exact as the index keeps them; none where there is no such item.
+    /// `O(segments × log items)` and the photos.
+    ///
+    /// # Errors
+    /// [`IndexError::Corrupt`] when damage is met.
+    pub fn vectors(&self, key: &str) -> Result<Vec<Vec<f32>>, IndexError> {
+        for segment in self.segments() {
+            if let Some(item) = segment.find_key(key)?
+                && segment.is_live(item)
+            {
+                return Ok(segment.stored(item, self.dim())?.vectors);
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
 impl Segment {
     fn stored(&self, item: u32, dim: usize) -> Result<StoredItem, IndexError> {
         let vectors = self.photos(item)?.into_iter().map(|photo| {
@@ -64,6 +82,7 @@ impl Segment {
             group: self.group_name(self.group_of(item)?)?.to_owned(),
             payload: self.payload(item)?.to_string().into_bytes(),
             photos: self.photos(item)?,
+            local: local::of_item(self, item)?,
         };
         Ok((self.key(item)?.to_owned(), content))
     }

@@ -38,7 +38,11 @@ pub fn merge(shards: &[PathBuf], out: &Path) -> Result<Index, IndexError> {
     merge_on(&Disk, shards, out)
 }
 
-fn merge_on(storage: &dyn Storage, shards: &[PathBuf], out: &Path) -> Result<Index, IndexError> {
+pub(super) fn merge_on(
+    storage: &dyn Storage,
+    shards: &[PathBuf],
+    out: &Path,
+) -> Result<Index, IndexError> {
     check_free(out)?;
     let indexes = shards
         .iter()

@@ -8,6 +8,7 @@
 //! Small segments hold int8 vectors and are scanned in full; large ones hold lists ([`Plan`]).
 //! Scores and order are the same bits on every platform.
 
+mod batch;
 mod columns;
 mod compaction;
 mod delta;
@@ -18,6 +19,7 @@ mod grouped;
 mod items;
 mod lists;
 mod live;
+mod local;
 mod lock;
 mod manifest;
 mod merge;

@@ -16,6 +16,7 @@ use super::compaction::compact_on;
 use super::delta::{apply_on, rollback_on};
 use super::directory::is_made_by_us;
 use super::manifest::Manifest;
+use super::merge::merge_on;
 use super::storage::{Storage, StoredFile};
 use super::{
     CompactionOptions, Delta, Index, IndexError, IndexUpdate, IndexWriter, ItemPhoto, StoredItem,
@@ -398,6 +399,19 @@ fn a_cut_compaction_leaves_the_same_items() {
             .map(drop)
             .map_err(text)
     });
+}
+
+#[test]
+fn a_cut_merge_leaves_the_old_index_or_the_new() {
+    let holder = tempfile::tempdir().unwrap();
+    let [a, b, old] = ["a", "b", "old"].map(|name| holder.path().join(name));
+    writer(&a, 0..4).finish().unwrap();
+    writer(&b, 4..9).finish().unwrap();
+    writer(&old, 20..23).finish().unwrap();
+    let shards = [a, b];
+    let act = |dir: &Path, disk: &dyn Storage| merge_on(disk, &shards, dir).map(drop).map_err(text);
+    cut_everywhere(&holder.path().join("nothing"), act);
+    cut_everywhere(&old, act);
 }
 
 #[test]

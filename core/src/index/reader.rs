@@ -12,11 +12,11 @@ use super::live::LiveItems;
 use super::manifest::{FORMAT, FileEntry, Manifest, PLAN, hexadecimal, sha256};
 use super::segment::Segment;
 use super::tombstones::Tombstones;
-use crate::container::ContainerError;
+use crate::container::{Access, ContainerError};
 use crate::fingerprint::Fingerprint;
 use crate::verdict::Calibration;
 
-/// An index, mapped and ready to be searched, from any number of threads.
+/// An index, open and ready to be searched, from any number of threads.
 ///
 /// It stays what it was when it was opened, whatever happens to the directory afterwards.
 ///
@@ -41,6 +41,7 @@ use crate::verdict::Calibration;
 /// ```
 pub struct Index {
     dir: PathBuf,
+    access: Access,
     manifest: Manifest,
     segments: Vec<Segment>,
 }
@@ -95,12 +96,20 @@ impl Index {
     /// [`IndexError::NotAnIndex`], [`IndexError::Incompatible`] for a newer format, and
     /// [`IndexError::Corrupt`] or [`IndexError::Segment`] for damaged or missing files.
     pub fn open(dir: &Path) -> Result<Self, IndexError> {
+        Self::open_with(dir, Access::Map)
+    }
+
+    /// The same, with the segments mapped or read as `access` says.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(dir: &Path, access: Access) -> Result<Self, IndexError> {
         let manifest = Manifest::read(dir)?;
-        match Self::of_manifest(dir, manifest.clone()) {
+        match Self::of_manifest_with(dir, manifest.clone(), access) {
             // The index may have been replaced since the manifest was read, and its old files
             // removed. A second manifest that is the same says that a file is really missing.
             Err(error) if is_not_found(&error) => match Manifest::read(dir)? {
-                newer if newer != manifest => Self::of_manifest(dir, newer),
+                newer if newer != manifest => Self::of_manifest_with(dir, newer, access),
                 _ => Err(error),
             },
             opened => opened,
@@ -109,13 +118,21 @@ impl Index {
 
     /// Opens the files that a manifest names, whether it is published or not.
     pub(super) fn of_manifest(dir: &Path, manifest: Manifest) -> Result<Self, IndexError> {
+        Self::of_manifest_with(dir, manifest, Access::Map)
+    }
+
+    fn of_manifest_with(
+        dir: &Path,
+        manifest: Manifest,
+        access: Access,
+    ) -> Result<Self, IndexError> {
         for entry in manifest.files() {
             check_length(dir, entry)?;
         }
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for entry in &manifest.segments {
             let path = dir.join(&entry.file.file);
-            let mut segment = Segment::open(&path, manifest.fingerprint, manifest.dim)?;
+            let mut segment = Segment::open(&path, manifest.fingerprint, manifest.dim, access)?;
             if (segment.items(), segment.rows()) != (entry.items, entry.rows) {
                 return Err(IndexError::Corrupt {
                     path,
@@ -133,6 +150,7 @@ impl Index {
         }
         Ok(Self {
             dir: dir.to_owned(),
+            access,
             manifest,
             segments,
         })
@@ -242,7 +260,7 @@ impl Index {
         if self.is_current()? {
             return Ok(false);
         }
-        *self = Self::open(&self.dir)?;
+        *self = Self::open_with(&self.dir, self.access)?;
         Ok(true)
     }
 

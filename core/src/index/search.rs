@@ -130,6 +130,27 @@ impl Ranking {
         Some((score, score - self.rival.unwrap_or(0.0)))
     }
 
+    /// The same hits in another order: `order` holds positions of hits, each at most once, best first; hits that it does
+    /// not name follow as they were. Scores stay what they are.
+    pub fn reorder(mut self, order: &[usize]) -> Self {
+        let first_score = self.hits.first().map(|hit| hit.score);
+        let first_group = self.hits.first().map(|hit| hit.group.clone());
+        let mut hits: Vec<Option<Hit>> = self.hits.into_iter().map(Some).collect();
+        let mut ordered: Vec<Hit> = order
+            .iter()
+            .filter_map(|&at| hits.get_mut(at)?.take())
+            .collect();
+        ordered.extend(hits.into_iter().flatten());
+        if ordered.first().map(|hit| &hit.group) != first_group.as_ref() {
+            // What was best is of another group than the first hit now.
+            self.rival = first_score;
+        }
+        Self {
+            hits: ordered,
+            ..self
+        }
+    }
+
     /// The better of two answers to one question (a photo and the same photo turned), item by item:
     /// at most `k` hits, each with its better score.
     pub fn merge(self, other: Self, k: usize) -> Self {

@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::lists::{self, Damage, ListHead, ListedRow, Lists, RowMask};
 use super::quantise::{MAX_DIM, Quantised, inverse_norm, quantise, stride};
 use super::tombstones::Tombstones;
-use super::{IndexError, columns};
-use crate::container::{Container, Kind, Tag, as_i8};
+use super::{IndexError, columns, local};
+use crate::container::{Access, Container, Kind, Tag, as_i8};
 use crate::fingerprint::Fingerprint;
 
 /// The sections of a segment.
@@ -58,13 +58,14 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Maps a segment of an index of this model and this many dimensions.
+    /// Opens a segment of an index of this model and this many dimensions.
     pub(super) fn open(
         path: &Path,
         fingerprint: Fingerprint,
         dim: usize,
+        access: Access,
     ) -> Result<Self, IndexError> {
-        let container = Container::open(path, Kind::Segment)?;
+        let container = Container::open_with(path, Kind::Segment, access)?;
         let corrupt = |what: &str, expected: String, found: String| IndexError::Corrupt {
             path: path.to_owned(),
             what: what.to_owned(),
@@ -199,11 +200,12 @@ impl Segment {
         self.items
     }
 
-    /// Bytes of the file without keys, groups and payloads.
+    /// Bytes of the file without keys, groups, payloads and local features.
     pub(super) fn vector_bytes(&self) -> u64 {
         let others = [tags::ITEMS, tags::GROUPS, tags::TEXT];
         let others = others.map(|tag| self.section(tag).len() as u64);
-        self.container.len() - others.iter().sum::<u64>()
+        let local = self.container.section(local::TAG).map_or(0, <[u8]>::len) as u64;
+        self.container.len() - others.iter().sum::<u64>() - local
     }
 
     /// All vectors of a segment without lists: `rows × stride`, padded with zeros.
@@ -340,7 +342,8 @@ impl Segment {
         self.container.verify()?;
         self.verify_rows()?;
         self.verify_items()?;
-        columns::verify(self)
+        columns::verify(self)?;
+        local::verify(self)
     }
 
     fn verify_rows(&self) -> Result<(), IndexError> {

@@ -6,7 +6,7 @@ use super::items::Item;
 use super::lists::{self, ListHead, Rows};
 use super::quantise::stride;
 use super::segment::{ENCODING_I8, ENCODING_LISTS, tags};
-use super::{Schema, columns};
+use super::{Schema, columns, local};
 use crate::container::{ContainerWriter, Kind};
 use crate::fingerprint::Fingerprint;
 use crate::kernel::Cpu;
@@ -117,6 +117,7 @@ pub(super) fn segment(
         .section(tags::GROUPS, groups)
         .section(tags::TEXT, text);
     columns::add_to(&mut writer, items, form.columns);
+    local::add_to(&mut writer, items);
     writer
 }
 

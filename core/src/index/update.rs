@@ -15,6 +15,7 @@ use super::segment::Segment;
 use super::storage::{Disk, Storage};
 use super::tombstones::Tombstones;
 use super::{Index, IndexError};
+use crate::descriptor::LocalFeatures;
 
 /// Changes to an index that become visible all at once, or not at all.
 ///
@@ -72,6 +73,14 @@ impl IndexUpdate {
     /// [`IndexError::BadItem`] and [`IndexError::BadVector`], which name the key.
     pub fn put(&mut self, photo: &ItemPhoto<'_>) -> Result<(), IndexError> {
         self.puts.push(photo)
+    }
+
+    /// Adds local features of a photo that was put, for [`crate::rerank`].
+    ///
+    /// # Errors
+    /// [`IndexError::BadItem`] when no photo of that key was put.
+    pub fn put_local(&mut self, key: &str, local: &LocalFeatures) -> Result<(), IndexError> {
+        self.puts.push_local(key, local)
     }
 
     /// Removes an item, whether it is in the index or was put before; whether it was there.

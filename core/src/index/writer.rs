@@ -11,6 +11,7 @@ use super::manifest::Manifest;
 use super::segment_writer::SegmentForm;
 use super::storage::{Disk, Storage};
 use super::{Index, IndexError, MAX_DIM, Schema, VectorFault};
+use crate::descriptor::LocalFeatures;
 use crate::fingerprint::Fingerprint;
 use crate::verdict::Calibration;
 
@@ -97,6 +98,14 @@ impl IndexWriter {
             });
         }
         self.items.push(photo)
+    }
+
+    /// Adds local features of a photo of an item that was pushed, for [`crate::rerank`].
+    ///
+    /// # Errors
+    /// [`IndexError::BadItem`] when no photo of that key was pushed.
+    pub fn push_local(&mut self, key: &str, local: &LocalFeatures) -> Result<(), IndexError> {
+        self.items.push_local(key, local)
     }
 
     /// Demands kinds of columns instead of having them inferred, of items pushed from now on.

@@ -1,7 +1,6 @@
 """The contestants: each built once, then asked with rising effort. All get unit vectors and find by inner product."""
 
 import json
-import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = ROOT / "target" / "release" / "examples" / "nearest"
+FILTERING = ["faiss-ivf-sq8", "faiss-hnsw", "hnswlib", "sqlite-vec"]
 PEERS = ["scann", "faiss-ivf-sq8", "faiss-hnsw", "usearch", "hnswlib", "sqlite-vec"]
 K = 10
 
@@ -37,8 +37,9 @@ class Peer:
 class Pocketlens:
     """Our index through its example program, which times each query itself."""
 
-    def __init__(self, database: np.ndarray, folder: Path):
+    def __init__(self, database: np.ndarray, folder: Path, percent: int | None):
         self.effort = "as it comes"
+        self.filter = [] if percent is None else ["lists", percent]
         self.folder = folder
         self.index = folder / "index.plx"
         path = folder / "database.f32"
@@ -50,17 +51,18 @@ class Pocketlens:
     def ask(self, queries: np.ndarray) -> tuple[list[list[int]], list[float]]:
         path = self.folder / "queries.f32"
         queries.tofile(path)
-        answer = self.run("search", self.index, path, K, 1)
+        answer = self.run("search", self.index, path, K, 1, *self.filter)
         return answer["items"], answer["us"]
 
     def run(self, *arguments: object) -> dict:
         return json.loads(subprocess.check_output([PROGRAM, *map(str, arguments)]))
 
 
-def of(name: str, database: np.ndarray, folder: Path) -> Iterator[Peer | Pocketlens]:
+def of(name: str, database: np.ndarray, folder: Path, percent: int | None) -> Iterator[Peer | Pocketlens]:
+    """The contestant at each effort; with `percent` only vectors whose number modulo 100 is below it are asked for."""
     if name == "pocketlens":
-        yield Pocketlens(database, folder)
-    else:
+        yield Pocketlens(database, folder, percent)
+    elif percent is None:
         yield from {
             "scann": scann,
             "faiss-ivf-sq8": faiss_ivf,
@@ -69,6 +71,13 @@ def of(name: str, database: np.ndarray, folder: Path) -> Iterator[Peer | Pocketl
             "hnswlib": hnswlib,
             "sqlite-vec": sqlite_vec,
         }[name](database, folder)
+    else:
+        yield from {
+            "faiss-ivf-sq8": faiss_ivf,
+            "faiss-hnsw": faiss_hnsw,
+            "hnswlib": hnswlib,
+            "sqlite-vec": sqlite_vec,
+        }[name](database, folder, percent)
 
 
 def scann(database: np.ndarray, _: Path) -> Iterator[Peer]:
@@ -78,7 +87,7 @@ def scann(database: np.ndarray, _: Path) -> Iterator[Peer]:
     builder = scann.scann_ops_pybind.builder(database, K, "dot_product")
     builder = builder.tree(num_leaves=leaves, num_leaves_to_search=20, training_sample_size=min(len(database), 250_000))
     searcher = builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(100).build()
-    for nearest, reordered in ((4, 60), (8, 80), (16, 100), (30, 150), (60, 200), (100, 300), (200, 500)):
+    for nearest, reordered in ((4, 60), (8, 80), (16, 100), (30, 150), (60, 200), (100, 300), (200, 500), (400, 1000), (1000, 2000)):
 
         def find(query: np.ndarray, nearest: int = nearest, reordered: int = reordered) -> np.ndarray:
             return searcher.search(
@@ -88,7 +97,16 @@ def scann(database: np.ndarray, _: Path) -> Iterator[Peer]:
         yield Peer(f"{nearest} leaves, {reordered} reordered", find)
 
 
-def faiss_ivf(database: np.ndarray, folder: Path) -> Iterator[Peer]:
+def selector(size: int, percent: int | None) -> object:
+    """faiss' filter: a bit a vector."""
+    import faiss
+
+    if percent is None:
+        return None
+    return faiss.IDSelectorBitmap(np.packbits(np.arange(size) % 100 < percent, bitorder="little"))
+
+
+def faiss_ivf(database: np.ndarray, folder: Path, percent: int | None = None) -> Iterator[Peer]:
     import faiss
 
     faiss.omp_set_num_threads(1)
@@ -99,16 +117,17 @@ def faiss_ivf(database: np.ndarray, folder: Path) -> Iterator[Peer]:
     path = folder / "ivf.faiss"
     faiss.write_index(index, str(path))
     size = path.stat().st_size / len(database)
-    for probes in (2, 4, 8, 16, 32, 64, 128):
+    for probes in (2, 4, 8, 16, 32, 64, 128, 256, 512):
 
-        def find(query: np.ndarray, probes: int = probes) -> np.ndarray:
-            index.nprobe = probes
-            return index.search(query[None], K)[1][0]
+        settings = faiss.SearchParametersIVF(nprobe=probes, sel=selector(len(database), percent))
+
+        def find(query: np.ndarray, settings: object = settings) -> np.ndarray:
+            return index.search(query[None], K, params=settings)[1][0]
 
         yield Peer(f"{probes} probes", find, size)
 
 
-def faiss_hnsw(database: np.ndarray, _: Path) -> Iterator[Peer]:
+def faiss_hnsw(database: np.ndarray, _: Path, percent: int | None = None) -> Iterator[Peer]:
     import faiss
 
     faiss.omp_set_num_threads(1)
@@ -117,9 +136,10 @@ def faiss_hnsw(database: np.ndarray, _: Path) -> Iterator[Peer]:
     index.add(database)
     for effort in (32, 64, 128, 256, 512):
 
-        def find(query: np.ndarray, effort: int = effort) -> np.ndarray:
-            index.hnsw.efSearch = effort
-            return index.search(query[None], K)[1][0]
+        settings = faiss.SearchParametersHNSW(efSearch=effort, sel=selector(len(database), percent))
+
+        def find(query: np.ndarray, settings: object = settings) -> np.ndarray:
+            return index.search(query[None], K, params=settings)[1][0]
 
         yield Peer(f"ef {effort}", find)
 
@@ -142,7 +162,7 @@ def usearch(database: np.ndarray, folder: Path) -> Iterator[Peer]:
         yield Peer(f"f16, expansion {effort}", find, size)
 
 
-def hnswlib(database: np.ndarray, folder: Path) -> Iterator[Peer]:
+def hnswlib(database: np.ndarray, folder: Path, percent: int | None = None) -> Iterator[Peer]:
     import hnswlib
 
     index = hnswlib.Index(space="ip", dim=database.shape[1])
@@ -155,23 +175,30 @@ def hnswlib(database: np.ndarray, folder: Path) -> Iterator[Peer]:
 
         def find(query: np.ndarray, effort: int = effort) -> np.ndarray:
             index.set_ef(effort)
-            return index.knn_query(query, k=K, num_threads=1)[0][0]
+            if percent is None:
+                return index.knn_query(query, k=K, num_threads=1)[0][0]
+            try:
+                return index.knn_query(query, k=K, num_threads=1, filter=lambda i: i % 100 < percent)[0][0]
+            except RuntimeError:  # fewer than K found
+                return np.empty(0, int)
 
         yield Peer(f"ef {effort}", find, size)
 
 
-def sqlite_vec(database: np.ndarray, _: Path) -> Iterator[Peer]:
+def sqlite_vec(database: np.ndarray, _: Path, percent: int | None = None) -> Iterator[Peer]:
+    import pysqlite3  # Python's own may be built without extensions
     import sqlite_vec
 
-    connection = sqlite3.connect(":memory:")
+    connection = pysqlite3.connect(":memory:")
     connection.enable_load_extension(True)
     sqlite_vec.load(connection)
-    connection.execute(f"create virtual table v using vec0(e float[{database.shape[1]}] distance_metric=cosine)")
-    rows = ((i, vector.tobytes()) for i, vector in enumerate(database))
-    connection.executemany("insert into v(rowid, e) values (?, ?)", rows)
+    columns = f"e float[{database.shape[1]}] distance_metric=cosine, slot integer"
+    connection.execute(f"create virtual table v using vec0({columns})")
+    rows = ((i, vector.tobytes(), i % 100) for i, vector in enumerate(database))
+    connection.executemany("insert into v(rowid, e, slot) values (?, ?, ?)", rows)
+    where = "e match ? and k = ?" + ("" if percent is None else f" and slot < {percent}")
 
     def find(query: np.ndarray) -> list[int]:
-        rows = connection.execute("select rowid from v where e match ? and k = ?", (query.tobytes(), K))
-        return [row[0] for row in rows]
+        return [row[0] for row in connection.execute(f"select rowid from v where {where}", (query.tobytes(), K))]
 
     yield Peer("exact", find)

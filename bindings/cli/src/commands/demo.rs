@@ -98,6 +98,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let lens = Lens::open(&at)?;
     let query = Query {
         k: 5,
+        explain: true,
         ..Query::default()
     };
     let bar = progress::bar(store.queries.len(), "searching");
@@ -109,7 +110,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         let answer = lens.search_file(&photo, &query)?;
         times.push(super::milliseconds(answer.times.total));
         let right = tally.note(asked.truth.as_deref(), &answer);
-        let mut card = card(&photo, Ok(&answer), Some(&catalogue.root));
+        let mut card = card(&photo, None, Ok(&answer), Some(&catalogue.root));
         for hit in &mut card.hits {
             hit.correct = asked.truth.as_ref().map(|key| *key == hit.key);
         }

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use pocketlens::build::embed_file;
-use pocketlens::descriptor::{Descriptor, pool};
+use pocketlens::build::look_at_file;
+use pocketlens::descriptor::{Descriptor, LocalFeatures, pool};
 use pocketlens::embedder::{EmbedError, Embedder};
-use pocketlens::image::{Limits, Photo};
+use pocketlens::image::Limits;
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -32,29 +32,33 @@ pub(crate) struct Arguments {
     /// Add each part's pooled map, at unit length, before whitening: what two networks are compared by
     #[arg(long, requires = "json")]
     pooled: bool,
+    /// Add the local features: height and width of the grid, and the int8 vector of each cell, row by row
+    #[arg(long, requires = "json")]
+    local: bool,
+}
+
+/// What is printed of a photo.
+struct Embedded {
+    descriptor: Descriptor,
+    pooled: Vec<Vec<f32>>,
+    local: Option<LocalFeatures>,
 }
 
 /// The descriptor of a photo, and each part's pooled map where they are asked for.
-fn embed(
-    embedder: &Embedder,
-    photo: &Path,
-    pooled: bool,
-) -> Result<(Descriptor, Vec<Vec<f32>>), EmbedError> {
-    let limits = Limits::default();
-    let descriptor = embed_file(embedder, photo, &limits)?;
-    if !pooled {
-        return Ok((descriptor, Vec::new()));
-    }
-    let photo = Photo::read(photo, None, embedder.sizing(), &limits)?;
-    let input = embedder.photo_input(&photo, None)?;
-    let maps = embedder.backbone().run(&input)?;
+fn embed(embedder: &Embedder, photo: &Path, pooled: bool) -> Result<Embedded, EmbedError> {
+    let (descriptor, maps) = look_at_file(embedder, photo, &Limits::default())?;
     let bundle = embedder.bundle();
-    let pooled = pool(
-        &bundle.spec().recipe,
-        &embedder.maps(&maps),
-        bundle.learned(),
-    )?;
-    Ok((descriptor, pooled))
+    let pooled = if pooled {
+        let recipe = &bundle.spec().recipe;
+        pool(recipe, &embedder.maps(&maps), bundle.learned())?
+    } else {
+        Vec::new()
+    };
+    Ok(Embedded {
+        descriptor,
+        pooled,
+        local: embedder.local_features(&maps),
+    })
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -73,7 +77,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         })?;
         for (photo, described) in photos.iter().zip(described) {
             match described {
-                Ok((descriptor, pooled)) if arguments.json => {
+                Ok(Embedded {
+                    descriptor,
+                    pooled,
+                    local,
+                }) if arguments.json => {
                     let mut object = json!({
                         "path": photo,
                         "dim": descriptor.values.len(),
@@ -83,9 +91,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                     if arguments.pooled {
                         object["pooled"] = json!(pooled);
                     }
+                    if let Some(local) = local.filter(|_| arguments.local) {
+                        object["local"] = json!({
+                            "height": local.height(),
+                            "width": local.width(),
+                            "cells": local.cells().collect::<Vec<_>>(),
+                        });
+                    }
                     print_json(&object)?;
                 }
-                Ok((descriptor, _)) => {
+                Ok(Embedded { descriptor, .. }) => {
                     let first: Vec<String> = descriptor
                         .values
                         .iter()

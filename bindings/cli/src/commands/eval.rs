@@ -10,19 +10,20 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use pocketlens::build::{BuildOptions, BuildReport, Entry, embed_file};
+use pocketlens::build::{BuildOptions, BuildReport, Entry};
 use pocketlens::embedder::Embedder;
 use pocketlens::evaluation::{GroundTruth, Role, Row, Scores, mean, score};
-use pocketlens::image::Limits;
-use pocketlens::index::{Index, IndexQuery};
+use pocketlens::index::Index;
+use pocketlens::lens::{Lens, Query};
 use pocketlens::verdict::Precision;
 use rayon::prelude::*;
 use serde_json::json;
 
+use super::search::read_rerank;
 use super::{fit, index, open_bundle, print_json, print_line};
 use crate::progress;
 use crate::scratch::Scratch;
@@ -68,6 +69,12 @@ pub(crate) struct Arguments {
     /// Threads; all cores when absent
     #[arg(long)]
     jobs: Option<usize>,
+    /// Ask in all four quarter turns and keep the best
+    #[arg(long)]
+    rotations: bool,
+    /// Look at the best hundred again, part by part; JSON changes the weights
+    #[arg(long, value_name = "JSON", num_args = 0..=1, default_missing_value = "{}")]
+    rerank: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -93,8 +100,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.open_set {
         return open_set::run(arguments, &truth, &embedder, &out);
     }
-    let index = build(&truth, &embedder, &out, arguments.jobs)?;
-    let asked = ask(&truth, &embedder, &index, arguments.jobs)?;
+    let index = build(arguments, &truth, &embedder, &out)?;
+    let lens = Lens::open(&out)?;
+    let rerank = arguments.rerank.as_deref().map(read_rerank).transpose()?;
+    let query = Query {
+        k: index.info().items as usize,
+        rotations: arguments.rotations,
+        rerank,
+        ..Query::default()
+    };
+    let asked = ask(&truth, &lens, &query, arguments.jobs)?;
     if let Some(path) = &arguments.rankings {
         write_rankings(path, &asked).with_context(|| path.display().to_string())?;
     }
@@ -102,10 +117,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn build(
+    arguments: &Arguments,
     truth: &GroundTruth,
     embedder: &Embedder,
     out: &Path,
-    jobs: Option<usize>,
 ) -> Result<Index> {
     let rows = truth.rows.iter().filter(|row| row.role != Role::Query);
     let entries: Vec<Entry> = rows
@@ -118,9 +133,10 @@ fn build(
         .collect();
     let options = BuildOptions {
         calibration_queries: 0,
+        local_features: arguments.rerank.is_some(),
         ..BuildOptions::default()
     };
-    build_whole(out, embedder, &entries, &options, jobs)?;
+    build_whole(out, embedder, &entries, &options, arguments.jobs)?;
     Ok(Index::open(out)?)
 }
 
@@ -151,29 +167,19 @@ struct Asked<'a> {
 
 fn ask<'a>(
     truth: &'a GroundTruth,
-    embedder: &Embedder,
-    index: &Index,
+    lens: &Lens,
+    query: &Query,
     jobs: Option<usize>,
 ) -> Result<Vec<Asked<'a>>> {
     let queries: Vec<&Row> = truth.of(Role::Query).collect();
     let bar = progress::bar(queries.len(), "asking");
-    let limits = Limits::default();
-    let ask = |query: &&'a Row| -> Result<Asked<'a>> {
-        let start = Instant::now();
-        let descriptor = embed_file(embedder, &truth.folder.join(&query.path), &limits)?;
-        let all = index.info().items as usize;
-        let ranking = index.search(&IndexQuery::new(
-            descriptor.fingerprint,
-            &descriptor.values,
-            all,
-        ))?;
-        let time = start.elapsed();
+    let ask = |row: &&'a Row| -> Result<Asked<'a>> {
+        let answer = lens.search_file(&truth.folder.join(&row.path), query)?;
         bar.inc(1);
-        let ranking = ranking.hits.into_iter().map(|hit| hit.key).collect();
         Ok(Asked {
-            query,
-            ranking,
-            time,
+            query: row,
+            ranking: answer.hits.into_iter().map(|hit| hit.key).collect(),
+            time: answer.times.total,
         })
     };
     let asked = progress::with_jobs(jobs, || queries.par_iter().map(ask).collect())?;

@@ -70,6 +70,9 @@ pub(crate) struct Build {
     /// --no-calibration
     #[arg(long, value_name = "I/N")]
     shard: Option<update::Shard>,
+    /// Store what each photo shows where (some 4 KB a photo), for search --rerank
+    #[arg(long)]
+    local_features: bool,
     /// Leave the verdict uncalibrated: faster, and "match" is then a guess
     #[arg(long)]
     no_calibration: bool,
@@ -122,6 +125,7 @@ fn build(arguments: &Build) -> Result<ExitCode> {
         // A table names its items; in a folder each photo is one.
         groups_of_variants: arguments.source.is_file(),
         is_shard: arguments.shard.is_some(),
+        local_features: arguments.local_features,
         ..BuildOptions::default()
     };
     if let Some(path) = &arguments.columns {

@@ -8,6 +8,7 @@ pub(crate) mod embed;
 pub(crate) mod eval;
 pub(crate) mod fit;
 pub(crate) mod index;
+pub(crate) mod mine;
 pub(crate) mod search;
 mod update;
 

@@ -3,19 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use pocketlens::bundle::Bundle;
-use pocketlens::image::{Limits, Region, read_photo};
+use pocketlens::image::{Limits, Pixels, Region, read_photo, resize};
 use pocketlens::index::filter::{Condition, Filter};
 use pocketlens::index::{GroupBy, Hit};
 use pocketlens::lens::{Answer, Lens, LensError, Query};
+use pocketlens::rerank::Rerank;
 use pocketlens::verdict::{Precision, Verdict};
 use serde_json::{Value, json};
 
 use super::{milliseconds, print_json, print_line};
 use crate::commands::index::pictures_of;
-use crate::report::{HitCard, IndexSummary, QueryCard, Report, thumbnail};
+use crate::report::{HitCard, IndexSummary, QueryCard, Report, thumbnail, warm_thumbnail};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -46,6 +47,13 @@ pub(crate) struct Arguments {
     /// Share of matches that must be right, 0.5 to 0.999; 0.95 when absent
     #[arg(long)]
     precision: Option<Precision>,
+    /// Look at the best hundred again, part by part, and order them by what is found where; JSON changes the weights, as
+    /// in '{"geometry": 0.1}'. Local features are needed for it: index build --local-features
+    #[arg(long, value_name = "JSON", num_args = 0..=1, default_missing_value = "{}")]
+    rerank: Option<String>,
+    /// Write a PNG a hit into this folder: the photo, warm where it is like the hit
+    #[arg(long, value_name = "DIR")]
+    heat_maps: Option<PathBuf>,
     /// A bundle from elsewhere; refused when it is not the one that made the index
     #[arg(long)]
     bundle: Option<PathBuf>,
@@ -65,6 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         None => Lens::open(&arguments.index)?,
         Some(bundle) => Lens::with_bundle(&arguments.index, Bundle::open(bundle)?)?,
     };
+    let rerank = arguments.rerank.as_deref().map(read_rerank).transpose()?;
     let query = Query {
         k: arguments.k,
         region: arguments.roi,
@@ -72,7 +81,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         filter: arguments.filter.as_deref().map(read_filter).transpose()?,
         group_by: arguments.group_by.clone(),
         match_precision: arguments.precision.unwrap_or_default(),
+        rerank,
+        explain: arguments.heat_maps.is_some() || arguments.html.is_some(),
     };
+    if arguments.rerank.is_some() && !lens.index().has_local_features() {
+        bail!(
+            "{}: no local features to look at again; build the index with --local-features",
+            arguments.index.display()
+        );
+    }
     if let Some(filter) = &query.filter {
         check_filter(&lens, filter)?;
     }
@@ -88,6 +105,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     for photo in &arguments.photos {
         let answer = lens.search_file(photo, &query);
         let named = answer.as_ref().map_err(|error| named(photo, error));
+        if let (Ok(answer), Some(folder)) = (&named, &arguments.heat_maps) {
+            write_heat_maps(folder, photo, query.region.as_ref(), answer)?;
+        }
         match &named {
             Ok(answer) if arguments.json => print_json(&answer_json(photo, answer))?,
             Ok(answer) => print_answer(photo, answer)?,
@@ -100,7 +120,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             }
         }
         if arguments.html.is_some() {
-            cards.push(card(photo, named, pictures.as_deref()));
+            cards.push(card(
+                photo,
+                query.region.as_ref(),
+                named,
+                pictures.as_deref(),
+            ));
         }
     }
     if let Some(path) = &arguments.html {
@@ -122,6 +147,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Settings of the second look; what they leave out is as it comes.
+pub(super) fn read_rerank(json: &str) -> Result<Rerank> {
+    serde_json::from_str(json).with_context(|| format!("--rerank {json}"))
 }
 
 /// A filter, or `@` and the file that holds one.
@@ -213,6 +243,19 @@ fn answer_json(photo: &Path, answer: &Answer) -> Value {
         }
         json
     });
+    let hits = hits.enumerate().map(|(at, mut json)| {
+        if let Some(Some(evidence)) = answer.evidence.get(at) {
+            let alignment = &evidence.alignment;
+            json["evidence"] = json!({
+                "likeness": evidence.likeness,
+                "strength": alignment.strength,
+                "inliers": alignment.inliers,
+                "scale": alignment.scale,
+                "rotation": alignment.rotation,
+            });
+        }
+        json
+    });
     json!({
         "query": photo,
         "verdict": word(answer.verdict),
@@ -250,9 +293,48 @@ fn print_answer(photo: &Path, answer: &Answer) -> Result<()> {
     Ok(())
 }
 
+/// Writes `NAME.1.png`, `NAME.2.png`, …, in the order of the hits.
+fn write_heat_maps(
+    folder: &Path,
+    photo: &Path,
+    region: Option<&Region>,
+    answer: &Answer,
+) -> Result<()> {
+    if answer.heat_maps.is_empty() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let pixels = cropped(read_photo(photo, &Limits::default())?, region)?;
+    let name = photo.file_stem().unwrap_or(photo.as_os_str());
+    for (heat, number) in answer.heat_maps.iter().zip(1..) {
+        let path = folder.join(format!("{}.{number}.png", name.to_string_lossy()));
+        let painted = heat.paint(&pixels);
+        let (width, height) = (painted.width(), painted.height());
+        image::save_buffer(
+            &path,
+            painted.data(),
+            width,
+            height,
+            image::ExtendedColorType::Rgb8,
+        )
+        .with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// The part of a photo that was asked about.
+fn cropped(pixels: Pixels, region: Option<&Region>) -> Result<Pixels> {
+    let Some(region) = region else {
+        return Ok(pixels);
+    };
+    let crop = region.resolve(pixels.width(), pixels.height())?;
+    Ok(resize(&pixels, crop, crop.width, crop.height))
+}
+
 /// A photo's row in the contact sheet.
 pub(super) fn card(
     photo: &Path,
+    region: Option<&Region>,
     answer: Result<&Answer, String>,
     pictures: Option<&Path>,
 ) -> QueryCard {
@@ -266,9 +348,10 @@ pub(super) fn card(
             .ok()
             .map(|pixels| thumbnail(&pixels))
     };
+    let asked = read_photo(photo, &Limits::default()).ok();
     let mut card = QueryCard {
         name,
-        thumbnail: picture(photo),
+        thumbnail: asked.as_ref().map(thumbnail),
         ..QueryCard::default()
     };
     match answer {
@@ -276,10 +359,14 @@ pub(super) fn card(
             card.verdict = word(answer.verdict);
             card.confidence = answer.confidence;
             card.timings_ms = timings(answer);
-            let hits = answer
-                .hits
-                .iter()
-                .map(|hit| hit_card(hit, pictures, &picture));
+            let looked_at = asked.and_then(|pixels| cropped(pixels, region).ok());
+            let hits = answer.hits.iter().enumerate().map(|(at, hit)| HitCard {
+                heat: looked_at
+                    .as_ref()
+                    .zip(answer.heat_maps.get(at))
+                    .map(|(pixels, heat)| warm_thumbnail(pixels, heat)),
+                ..hit_card(hit, pictures, &picture)
+            });
             card.hits = hits.collect();
         }
         Err(reason) => card.error = Some(reason),
@@ -309,6 +396,7 @@ fn hit_card(
         group: hit.group.clone(),
         score: hit.score,
         thumbnail: pictures.and_then(|folder| picture(&folder.join(image))),
+        heat: None,
         payload: lines
             .filter(|(name, _)| !matches!(name.as_str(), "image" | "title" | "name"))
             .map(|(name, value)| match value {

@@ -8,6 +8,7 @@ mod page;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::codecs::jpeg::JpegEncoder;
+use pocketlens::descriptor::HeatMap;
 use pocketlens::image::{Crop, Pixels, resize};
 
 /// Longest side of an embedded picture, in pixels.
@@ -62,8 +63,28 @@ pub(crate) struct HitCard {
     pub(crate) score: f32,
     /// JPEG bytes.
     pub(crate) thumbnail: Option<Vec<u8>>,
+    /// JPEG bytes of the query, warm where it is like the hit.
+    pub(crate) heat: Option<Vec<u8>>,
     pub(crate) payload: Vec<(String, String)>,
     pub(crate) correct: Option<bool>,
+}
+
+/// Photos that belong together: a name and JPEG bytes each.
+pub(crate) type PhotoSet = Vec<(String, Option<Vec<u8>>)>;
+
+/// A page of sets of photos.
+pub(crate) struct SetsPage {
+    pub(crate) title: String,
+    pub(crate) subtitle: String,
+    /// A heading and its sets.
+    pub(crate) sections: Vec<(String, Vec<PhotoSet>)>,
+}
+
+impl SetsPage {
+    /// The page as HTML.
+    pub(crate) fn render(&self) -> String {
+        page::sets(self).into_string()
+    }
 }
 
 impl Report {
@@ -75,15 +96,27 @@ impl Report {
 
 /// A small JPEG of a picture.
 pub(crate) fn thumbnail(pixels: &Pixels) -> Vec<u8> {
+    jpeg(&small(pixels))
+}
+
+/// The same with a map of heat on it.
+pub(crate) fn warm_thumbnail(pixels: &Pixels, heat: &HeatMap) -> Vec<u8> {
+    jpeg(&heat.paint(&small(pixels)))
+}
+
+fn small(pixels: &Pixels) -> Pixels {
     let (width, height) = (pixels.width(), pixels.height());
     let scale = f64::from(THUMBNAIL) / f64::from(width.max(height));
     let scaled = |side: u32| ((f64::from(side) * scale.min(1.0)).round() as u32).max(1);
-    let small = resize(
+    resize(
         pixels,
         Crop::whole(width, height),
         scaled(width),
         scaled(height),
-    );
+    )
+}
+
+fn jpeg(small: &Pixels) -> Vec<u8> {
     let mut jpeg = Vec::new();
     let written = JpegEncoder::new_with_quality(&mut jpeg, 78).encode(
         small.data(),
@@ -111,6 +144,7 @@ mod tests {
             group: "g".into(),
             score: 0.5,
             thumbnail: None,
+            heat: None,
             payload: vec![("note".into(), "</style><script>".into())],
             correct: Some(true),
         };

@@ -2,37 +2,70 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{HitCard, QueryCard, Report, data_url};
+use super::{HitCard, QueryCard, Report, SetsPage, data_url};
 
 const STYLE: &str = include_str!("style.css");
 
 pub(super) fn page(report: &Report) -> Markup {
     let index = &report.index;
+    let body = html! {
+        header {
+            h1 { (report.title) }
+            p { (report.subtitle) }
+            dl.tiles {
+                @for (label, value) in &report.summary {
+                    div { dt { (label) } dd { (value) } }
+                }
+                div { dt { "items" } dd { (index.items) } }
+                div { dt { "descriptor" } dd { (index.dim) " × int8" } }
+                div { dt { "index" } dd { (index.bytes.div_ceil(1024)) " KiB" } }
+            }
+            p.model { "bundle " (index.bundle) ", fingerprint " code { (index.fingerprint) } }
+        }
+        main { @for query in &report.queries { (query_card(query)) } }
+    };
+    document(&report.title, &body)
+}
+
+pub(super) fn sets(page: &SetsPage) -> Markup {
+    let body = html! {
+        header { h1 { (page.title) } p { (page.subtitle) } }
+        main {
+            @for (heading, sets) in &page.sections {
+                h2 { (heading) }
+                @for set in sets {
+                    section.set {
+                        ol.hits {
+                            @for (name, jpeg) in set {
+                                li {
+                                    @match jpeg {
+                                        Some(jpeg) => img src=(data_url(jpeg)) alt=(name) loading="lazy";,
+                                        None => div.blank { "no picture" },
+                                    }
+                                    p.detail { (name) }
+                                }
+                            }
+                        }
+                    }
+                }
+                @if sets.is_empty() { p { "none" } }
+            }
+        }
+    };
+    document(&page.title, &body)
+}
+
+fn document(title: &str, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (report.title) }
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
-            body {
-                header {
-                    h1 { (report.title) }
-                    p { (report.subtitle) }
-                    dl.tiles {
-                        @for (label, value) in &report.summary {
-                            div { dt { (label) } dd { (value) } }
-                        }
-                        div { dt { "items" } dd { (index.items) } }
-                        div { dt { "descriptor" } dd { (index.dim) " × int8" } }
-                        div { dt { "index" } dd { (index.bytes.div_ceil(1024)) " KiB" } }
-                    }
-                    p.model { "bundle " (index.bundle) ", fingerprint " code { (index.fingerprint) } }
-                }
-                main { @for query in &report.queries { (query_card(query)) } }
-            }
+            body { (body) }
         }
     }
 }
@@ -93,6 +126,10 @@ fn hit_card(hit: &HitCard) -> Markup {
             @match &hit.thumbnail {
                 Some(jpeg) => img src=(data_url(jpeg)) alt=(hit.title) loading="lazy";,
                 None => div.blank { "no picture" },
+            }
+            @if let Some(jpeg) = &hit.heat {
+                img.heat src=(data_url(jpeg)) alt="warm where the photo is like it" title="where the photo is like it"
+                    loading="lazy";
             }
             h3 { (hit.title) @if hit.correct == Some(true) { " ✓" } }
             div.bar aria-hidden="true" { div style=(width) {} }

@@ -7,8 +7,12 @@
 //! not count. Sums are exact in 32 bits: every implementation gives the same.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512vnni;
 mod generic;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 #[cfg(test)]
 mod tests;
 
@@ -47,7 +51,11 @@ pub(crate) type DotCodes = fn(&WideQuery, &CodeRows<'_>, named: &[u32], out: &mu
 /// The fastest implementation for a processor.
 pub(crate) fn dot_codes(cpu: Cpu) -> DotCodes {
     #[cfg(target_arch = "x86_64")]
-    if let Some(kernel) = avx512vnni::dot_codes(cpu) {
+    if let Some(kernel) = avx512vnni::dot_codes(cpu).or_else(|| avx2::dot_codes(cpu)) {
+        return kernel;
+    }
+    #[cfg(target_arch = "aarch64")]
+    if let Some(kernel) = neon::dot_codes(cpu) {
         return kernel;
     }
     let _ = cpu;

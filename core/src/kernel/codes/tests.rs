@@ -61,7 +61,13 @@ macro_rules! suite {
 
 suite!(generic_, Some(generic::dot_codes as DotCodes));
 #[cfg(target_arch = "x86_64")]
+suite!(avx2_, avx2::dot_codes(Cpu::native()));
+#[cfg(target_arch = "x86_64")]
 suite!(avx512vnni_, avx512vnni::dot_codes(Cpu::native()));
+#[cfg(target_arch = "aarch64")]
+suite!(neon_, neon::dot_codes(Cpu::native()));
+#[cfg(target_arch = "aarch64")]
+suite!(plain_neon, neon::dot_codes(Cpu::named("neon").unwrap()));
 suite!(dispatched, Some(dot_codes(Cpu::native())));
 
 /// One row written by hand: dimension 0 has the code 1 + 16·2 + 64, dimension 63 has 15·1.
