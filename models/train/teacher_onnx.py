@@ -1,4 +1,4 @@
-"""Converts the teacher's weight file to ONNX (float32), with the outputs c20, c39, c50 and c51.
+"""Converts the teacher's weight file to ONNX (float32), with the maps of every stage as outputs.
 
     python teacher_onnx.py --weights TEACHER.npz --out target/teacher.onnx
 
@@ -11,7 +11,20 @@ from pathlib import Path
 from onnx_graph import OnnxGraph
 from teacher import BLOCKS, read_convolutions
 
-OUTPUTS = {"c20": (64, 16), "c39": (576, 16), "c50": (320, 32), "c51": (1280, 32)}
+# Name: channels and stride. c36, c39, c42, c45 and c48 are expansions, the others ends of stages.
+OUTPUTS = {
+    "c05": (24, 4),
+    "c11": (32, 8),
+    "c20": (64, 16),
+    "c32": (96, 16),
+    "c36": (576, 16),
+    "c39": (576, 16),
+    "c42": (960, 32),
+    "c45": (960, 32),
+    "c48": (960, 32),
+    "c50": (320, 32),
+    "c51": (1280, 32),
+}
 
 
 def convert(weights: Path, out: Path) -> None:

@@ -1,7 +1,7 @@
 //! What an encoding compares local features with: a projection and centres.
 //!
-//! A local feature is one location of a map, projected onto its leading principal components
-//! (whitened) and brought to unit length. The codebook is learned when the recipe is fitted.
+//! A local feature is one location of a map, projected onto its leading principal components and
+//! brought to unit length. The codebook is learned when the recipe is fitted.
 
 use super::{CodebookShape, Whitening, to_unit_length};
 use crate::backbone::FeatureMap;

@@ -17,9 +17,9 @@ pub(super) fn encode(locals: &[Vec<f32>], codebook: &Codebook, mixture: &Mixture
     );
     for local in locals {
         for (k, posterior) in posteriors(local, codebook, mixture).into_iter().enumerate() {
-            for i in 0..length {
+            for (i, &value) in local.iter().enumerate() {
                 let at = k * length + i;
-                let offset = (f64::from(local[i]) - f64::from(codebook.centres()[at]))
+                let offset = (f64::from(value) - f64::from(codebook.centres()[at]))
                     / f64::from(mixture.deviations[at]);
                 means[at] += posterior * offset;
                 deviations[at] += posterior * (offset * offset - 1.0);
@@ -43,10 +43,10 @@ pub(crate) fn posteriors(local: &[f32], codebook: &Codebook, mixture: &Mixture) 
     let mut logs = Vec::with_capacity(mixture.weights.len());
     for (k, &weight) in mixture.weights.iter().enumerate() {
         let mut log = libm::log(f64::from(weight));
-        for i in 0..length {
+        for (i, &value) in local.iter().enumerate() {
             let at = k * length + i;
             let deviation = f64::from(mixture.deviations[at]);
-            let offset = (f64::from(local[i]) - f64::from(codebook.centres()[at])) / deviation;
+            let offset = (f64::from(value) - f64::from(codebook.centres()[at])) / deviation;
             log -= libm::log(deviation) + 0.5 * offset * offset;
         }
         logs.push(log);

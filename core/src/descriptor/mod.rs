@@ -105,6 +105,9 @@ pub(crate) fn part_map<'a>(
     Ok(Cow::Owned(fuse::joined(&joined, part.resize)))
 }
 
+/// An encoding: local features and their codebook to a vector.
+type Encode<'a> = dyn Fn(&[Vec<f32>], &Codebook) -> Vec<f32> + 'a;
+
 fn pool_map(
     part: &Part,
     map: &FeatureMap,
@@ -113,9 +116,8 @@ fn pool_map(
 ) -> Result<Vec<f32>, DescribeError> {
     let one = codebooks.first();
     let locals = || one.map_or_else(Vec::new, |codebook| codebook.locals(map));
-    let encoded = |encode: &dyn Fn(&[Vec<f32>], &Codebook) -> Vec<f32>| {
-        one.map_or_else(Vec::new, |codebook| encode(&locals(), codebook))
-    };
+    let encoded =
+        |encode: &Encode<'_>| one.map_or_else(Vec::new, |codebook| encode(&locals(), codebook));
     Ok(match part.pool {
         Pool::Average | Pool::Centre { .. } | Pool::Gem { .. } => weighted_pool(part, map),
         Pool::Max => mac::maximum(map),

@@ -58,8 +58,8 @@ fn focused() -> Vec<Part> {
     let (once, twice) = (Weighting::BorderDistance, Weighting::SquareBorderDistance);
     vec![
         part("c39", 0.4, once, 0.5, 128, 0.03, 1.0),
-        part("c42", 0.5, twice, 1.0, 64, 0.03, 0.7),
-        part("c51", 0.5, once, 0.5, 64, 0.2, 0.7),
+        part("c42", 0.5, twice, 1.0, 64, 0.03, 0.5),
+        part("c51", 0.5, once, 0.5, 64, 0.2, 0.6),
     ]
 }
 

@@ -10,7 +10,7 @@ use super::moments::Moments;
 use super::sampler::{SampleError, Sampler};
 use super::{BATCH, Fit, FitError, kmeans, mixture, pca};
 use crate::descriptor::{
-    Codebook, CodebookShape, DescribeError, Part, Pool, Whitening, WhiteningFit, part_map, windows,
+    Codebook, CodebookShape, DescribeError, Part, Pool, Whitening, part_map, windows,
 };
 
 /// Locations taken of a photo.
@@ -208,15 +208,22 @@ fn codebook(
     codebook.ok_or_else(degenerate)
 }
 
-/// Principal components of local features, whitened.
+/// The leading principal components of local features, not whitened: the weak ones of single
+/// locations are noise.
 fn projection(rows: &[Vec<f32>], local: usize, part: &Part) -> Result<Whitening, FitError> {
     let mut moments = Moments::new(rows[0].len());
     rows.iter().for_each(|row| moments.add(row));
     moments.flush();
     let part = Part {
         dim: local,
-        whitening: WhiteningFit::Pca,
         ..part.clone()
     };
-    pca::whitening(&moments.mean(), &moments.covariance(), 0.0, &part)
+    let channels = moments.channels();
+    pca::check_components(channels, &part)?;
+    let (values, vectors) = pca::eigen(&moments.covariance());
+    pca::check_rank(&values, &part)?;
+    let component = |k: usize| (0..channels).map(move |i| (i, k));
+    let entries = (0..local).flat_map(component);
+    let projection = entries.map(|at| vectors[at] as f32).collect();
+    pca::whitening_of(&moments.mean(), projection, &part)
 }

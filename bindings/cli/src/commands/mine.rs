@@ -110,7 +110,7 @@ fn describe<'a>(embedder: &Embedder, entries: &'a [Entry]) -> Result<Described<'
                 bail!("this bundle's recipe gives no local features, which mining needs")
             }
             Err(error @ EmbedError::Image(_)) => {
-                failed.push((entry.image.clone(), error.to_string()))
+                failed.push((entry.image.clone(), error.to_string()));
             }
             Err(error) => return Err(error.into()),
         }

@@ -34,7 +34,7 @@ impl Bench {
         path(&self.at(name))
     }
 
-    fn fit(&self, parts: Value, more: &[&str]) -> Vec<String> {
+    fn fit(&self, parts: &Value, more: &[&str]) -> Vec<String> {
         let recipe = json!({"name": "test", "parts": parts}).to_string();
         let recipe = self.write("recipe.json", &recipe);
         let (photos, out) = (path(&self.at("photos")), path(&self.at("out.lens")));
@@ -53,7 +53,7 @@ impl Bench {
     }
 }
 
-fn part(tap: &str, pool: Value, dim: usize) -> Value {
+fn part(tap: &str, pool: &Value, dim: usize) -> Value {
     json!({"tap": tap, "pool": pool, "dim": dim, "whitening": "pca"})
 }
 
@@ -63,21 +63,18 @@ fn recipes_that_cannot_be_fitted_are_refused_with_the_reason_and_the_least_numbe
     let average = json!("average");
     for (parts, reasons) in [
         (
-            json!([part("c7", average.clone(), 2)]),
+            json!([part("c7", &average, 2)]),
             &["no output named \"c7\"", "c39"][..],
         ),
         (
-            json!([part("c20", average.clone(), 6)]),
+            json!([part("c20", &average, 6)]),
             &["at least 7 photos", "found 6"],
         ),
-        (
-            json!([part("c20", average.clone(), 65)]),
-            &["65 components"],
-        ),
+        (json!([part("c20", &average, 65)]), &["65 components"]),
         (
             json!([part(
                 "c20",
-                json!({"vlad": {"centres": 512, "local": 4}}),
+                &json!({"vlad": {"centres": 512, "local": 4}}),
                 2
             )]),
             &["at least 128 photos", "found 6"],
@@ -85,18 +82,18 @@ fn recipes_that_cannot_be_fitted_are_refused_with_the_reason_and_the_least_numbe
         (
             json!([part(
                 "c20",
-                json!({"fisher": {"centres": 512, "local": 16}}),
+                &json!({"fisher": {"centres": 512, "local": 16}}),
                 2
             )]),
             &["16384 components, more than 8192"],
         ),
         (
-            json!([part("c20", json!({"gem": {"p": 0.2}}), 2)]),
+            json!([part("c20", &json!({"gem": {"p": 0.2}}), 2)]),
             &["p must be 1 to 32, found 0.2"],
         ),
-        (json!([part("c20", json!("landmarks"), 2)]), &["heat_map"]),
+        (json!([part("c20", &json!("landmarks"), 2)]), &["heat_map"]),
     ] {
-        let told = refusal(bench.fit(parts, &[]));
+        let told = refusal(bench.fit(&parts, &[]));
         for reason in reasons {
             assert!(told.contains(reason), "{told}");
         }
@@ -122,15 +119,15 @@ fn recipes_that_cannot_be_fitted_are_refused_with_the_reason_and_the_least_numbe
 fn labels_are_looked_up_beside_their_table_and_must_be_enough() {
     let bench = Bench::new(8);
     let parts = json!([
-        part("c20", json!("average"), 2),
-        part("c39", json!("average"), 2)
+        part("c20", &json!("average"), 2),
+        part("c39", &json!("average"), 2)
     ]);
     let table = bench.write(
         "labels.tsv",
         "image\tgroup\nphotos/00.png\ta\nphotos/01.png\ta\n",
     );
     let labels = ["--labels", &table, "--search-weights"];
-    let told = refusal(bench.fit(parts.clone(), &labels));
+    let told = refusal(bench.fit(&parts, &labels));
     assert!(told.contains("2 of 8 photos have a group"), "{told}");
     assert!(told.contains("at least 40 photos"), "{told}");
     for (text, reason) in [
@@ -141,7 +138,7 @@ fn labels_are_looked_up_beside_their_table_and_must_be_enough() {
         ("photos/00.png\n", "line 1: image and group"),
     ] {
         let table = bench.write("labels.tsv", text);
-        let told = refusal(bench.fit(parts.clone(), &["--labels", &table]));
+        let told = refusal(bench.fit(&parts, &["--labels", &table]));
         assert!(told.contains(reason), "{told}");
     }
 }
@@ -150,13 +147,16 @@ fn labels_are_looked_up_beside_their_table_and_must_be_enough() {
 fn weights_are_found_on_labels() {
     let bench = Bench::new(48);
     let parts = json!([
-        part("c20", json!("average"), 4),
-        part("c51", json!("average"), 4)
+        part("c20", &json!("average"), 4),
+        part("c51", &json!("average"), 4)
     ]);
     let rows = (0..48).map(|at| format!("photos/{at:02}.png\tg{}\n", at / 4));
     let table = bench.write("labels.tsv", &rows.collect::<String>());
     let out = path(&bench.at("out.lens"));
-    let fit = bench.fit(parts, &["--labels", &table, "--search-weights", "--rotate"]);
+    let fit = bench.fit(
+        &parts,
+        &["--labels", &table, "--search-weights", "--rotate"],
+    );
     let done = crate::command(fit).output().unwrap();
     assert!(done.status.success(), "{}", crate::text(&done.stderr));
     let info = &lines(["bundle", "info", &out, "--json"])[0];
@@ -174,9 +174,9 @@ fn recipes_are_compared_in_one_run() {
     let truth = format!("image_path\tgroup_id\trole\n{}", rows.collect::<String>());
     fs::write(bench.at("photos/gt.tsv"), truth).unwrap();
     let recipes = json!([
-        {"name": "one", "parts": [part("c20", json!("average"), 4)]},
-        {"name": "codebook", "parts": [part("c39", json!({"vlad": {"centres": 2, "local": 4}}), 4)]},
-        {"name": "absent", "parts": [part("c7", json!("average"), 4)]},
+        {"name": "one", "parts": [part("c20", &json!("average"), 4)]},
+        {"name": "codebook", "parts": [part("c39", &json!({"vlad": {"centres": 2, "local": 4}}), 4)]},
+        {"name": "absent", "parts": [part("c7", &json!("average"), 4)]},
     ]);
     let (photos, recipes) = (
         path(&bench.at("photos")),
@@ -238,7 +238,7 @@ fn an_index_is_adapted_to_its_catalogue() {
 
     let moments = path(&bench.at("b.moments"));
     let fit = bench.fit(
-        json!([part("c20", json!("average"), 4)]),
+        &json!([part("c20", &json!("average"), 4)]),
         &["--moments", &moments],
     );
     assert!(crate::command(fit).output().unwrap().status.success());
