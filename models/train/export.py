@@ -2,7 +2,8 @@
 
     python export.py --checkpoint target/train/run/checkpoint.pt --out target/student.onnx
 
-Outputs c20 (64 channels, stride 16), c39 (576, stride 16) and c51 (1280, stride 32). The file stays below 2.9 MB.
+Outputs c20 (64 channels, stride 16), c39 (576, stride 16), c42 (the expansion of block 14: 480, stride 32) and c51
+(1280, stride 32). The file stays below 2.9 MB.
 """
 
 import argparse
@@ -15,7 +16,8 @@ from onnx_graph import OnnxGraph
 from student import ConvolutionNorm, Student
 from teacher import C20_BOUNDARY, C39_INPUT_BOUNDARY, C51_BOUNDARY
 
-OUTPUTS = {"c20": (64, 16), "c39": (576, 16), "c51": (1280, 32)}
+OUTPUTS = {"c20": (64, 16), "c39": (576, 16), "c42": (480, 32), "c51": (1280, 32)}
+C42_BOUNDARY = 1 + 14  # the block whose expansion is c42
 _BOUNDARY_NAMES = {C20_BOUNDARY: "c20", C51_BOUNDARY: "c51"}
 
 
@@ -37,7 +39,8 @@ def export(student: Student, out: Path) -> None:
             shortcut = x
             *first, last = stage.layers
             for index, layer in enumerate(first):
-                x = convolve(x, layer, f"{name}_hidden{index}")
+                is_c42 = number == C42_BOUNDARY and index == 0
+                x = convolve(x, layer, "c42" if is_c42 else f"{name}_hidden{index}")
             x = convolve(x, last, f"{name}_projected" if stage.residual else name)
             if stage.residual:
                 x = graph.add(shortcut, x, name)
