@@ -116,8 +116,10 @@ def measure(run: Run, held_out: HeldOut, teacher: Teacher, log: Log, stage: str)
     return means["chain"]
 
 
-def train(run: Run, photos: list[Photo], teacher: Teacher, arguments: argparse.Namespace) -> None:
-    """Runs from the run's step to the end of the schedule."""
+def train(
+    run: Run, photos: list[Photo], teacher: Teacher, arguments: argparse.Namespace, tuned: Teacher | None = None
+) -> None:
+    """Runs from the run's step to the end of the schedule; `tuned` is the teacher of the stage of that name."""
     schedule = run.schedule
     training, rest = split(photos)
     held_out = HeldOut(rest)
@@ -139,6 +141,9 @@ def train(run: Run, photos: list[Photo], teacher: Teacher, arguments: argparse.N
     window, started, saved = torch.zeros(len(NAMES)), time.monotonic(), time.monotonic()
     for crops in bar:
         stage = schedule(run.step).name
+        if stage == "tuned" and teacher is not tuned:
+            # What was exported before was measured against another teacher: no comparison holds from here on.
+            teacher, run.exported = tuned, float("inf")
         window += run.train_step(crops, teacher)
         if run.step % LOG_STEPS == 0:
             terms, seconds = (window / LOG_STEPS).tolist(), (time.monotonic() - started) / LOG_STEPS
@@ -172,8 +177,11 @@ def options() -> argparse.Namespace:
     parser.add_argument("--local-steps", type=int, default=3000)
     parser.add_argument("--chain-steps", type=int, default=3000)
     parser.add_argument("--large-steps", type=int, default=3000)
+    parser.add_argument("--tuned-steps", type=int, default=0)
+    parser.add_argument("--tuned-teacher", type=Path, help="weight file that tune.py wrote")
     parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate of local and chain")
     parser.add_argument("--large-rate", type=float, default=1e-3)
+    parser.add_argument("--tuned-rate", type=float, default=1e-3)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
@@ -188,13 +196,22 @@ def main() -> None:
     arguments = options()
     torch.set_num_threads(arguments.threads)
     schedule = Schedule(
-        arguments.local_steps, arguments.chain_steps, arguments.large_steps, arguments.rate, arguments.large_rate
+        arguments.local_steps,
+        arguments.chain_steps,
+        arguments.large_steps,
+        arguments.rate,
+        arguments.large_rate,
+        arguments.tuned_steps,
+        arguments.tuned_rate,
     )
+    if arguments.tuned_steps and not arguments.tuned_teacher:
+        raise SystemExit("--tuned-steps needs --tuned-teacher")
     run = Run(arguments.run, schedule, arguments.seed)
     run.resume()
     arguments.run.joinpath("options.json").write_text(json.dumps(vars(arguments), default=str, indent=1))
     photos = load(arguments.shared, tuple(arguments.sources), arguments.any_licence)
-    train(run, photos, Teacher(arguments.shared / WEIGHTS), arguments)
+    tuned = Teacher(arguments.tuned_teacher) if arguments.tuned_teacher else None
+    train(run, photos, Teacher(arguments.shared / WEIGHTS), arguments, tuned)
 
 
 if __name__ == "__main__":

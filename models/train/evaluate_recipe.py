@@ -20,33 +20,17 @@ from tqdm import tqdm
 
 from augmentation import crop, recolour
 from photos import load
+from whitening import CENTRED, THREE_TAPS, describe_with, learned_whitening, pca_whitening, pool
 
 SETS = ("grocery", "dvd", "landmark")
 LONGEST = 320
-CENTRE_SIGMA = 0.5  # of the Gaussian prior, in units of half a side
-SHRINKAGE = 0.05  # of the within-class covariance towards the identity
 LATE = {"c39": 256, "c51": 256}
-THREE_TAPS = {"c20": 64, "c39": 96, "c51": 96}
 
 
 def shape(height: int, width: int) -> tuple[int, int]:
     """Input sides for a photo: longest 320, the other to the nearest multiple of 32."""
     scale = LONGEST / max(height, width)
     return tuple(max(32, round(side * scale / 32) * 32) for side in (height, width))
-
-
-def pool(maps: np.ndarray, centre: bool) -> np.ndarray:
-    """C×H×W → C, L2-normalised: the mean, or the mean under a Gaussian about the centre."""
-    _, height, width = maps.shape
-    weights = np.ones((height, width))
-    if centre:
-        rows, columns = (((np.arange(n) + 0.5) / n * 2 - 1) / CENTRE_SIGMA for n in (height, width))
-        weights = np.exp(-0.5 * (rows[:, None] ** 2 + columns[None, :] ** 2))
-    return unit(np.einsum("chw,hw->c", maps, weights / weights.sum()))
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
 class Network:
@@ -69,7 +53,7 @@ class Network:
             )
             image = ((resized.astype(np.float32) - 127.5) / 127.5).transpose(2, 0, 1)[None]
             for tap, maps in zip(rows, self.session.run(list(rows), {"image": image}), strict=True):
-                rows[tap].append(pool(maps[0], centre=tap != "c51"))
+                rows[tap].append(pool(maps[0], centre=tap in CENTRED))
         return {tap: np.array(vectors) for tap, vectors in rows.items()}
 
 
@@ -92,31 +76,6 @@ def synthetic_view(pixels: np.ndarray, background: np.ndarray, rng: np.random.Ge
             pixels, np.hstack([linear, offset[:, None]]), (width, height), dst=under, borderMode=cv2.BORDER_TRANSPARENT
         )
     return recolour(view, rng) if rng.random() < 0.5 else view
-
-
-def pca_whitening(vectors: np.ndarray, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (C) and projection (dimensions×C)."""
-    mean = vectors.mean(0)
-    values, axes = np.linalg.eigh(np.cov((vectors - mean).T))
-    return mean, (axes[:, ::-1][:, :dimensions] / np.sqrt(values[::-1][:dimensions] + 1e-9)).T
-
-
-def learned_whitening(views: np.ndarray, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same from photos×views×C: whitens what differs between views, keeps what differs between photos."""
-    mean = views.mean((0, 1))
-    inside = (views - views.mean(1, keepdims=True)).reshape(-1, views.shape[2])
-    within = inside.T @ inside / len(inside)
-    within = (1 - SHRINKAGE) * within + SHRINKAGE * np.trace(within) / len(within) * np.eye(len(within))
-    values, axes = np.linalg.eigh(within)
-    flatten = axes @ np.diag(values**-0.5) @ axes.T
-    total = np.cov((views - mean).reshape(-1, views.shape[2]).T)
-    _, directions = np.linalg.eigh(flatten @ total @ flatten)
-    return mean, directions[:, ::-1][:, :dimensions].T @ flatten
-
-
-def describe_with(whitenings: dict[str, tuple[np.ndarray, np.ndarray]], taps: dict[str, np.ndarray]) -> np.ndarray:
-    parts = [unit((taps[tap] - mean) @ projection.T) for tap, (mean, projection) in whitenings.items()]
-    return unit(np.concatenate(parts, axis=1))
 
 
 def mean_average_precision(rows: list[tuple[str, str, str]], descriptors: np.ndarray) -> float:

@@ -46,6 +46,21 @@ class ConvolutionNorm(nn.Module):
         bias = self.norm.bias - self.norm.running_mean * scale
         return (self.convolution.weight * scale.reshape(-1, 1, 1, 1)).detach(), bias.detach()
 
+    @torch.no_grad()
+    def unfold(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        """The inverse of `folded`, under the norm's present scale and statistics.
+
+        Channels whose scale is all but zero (silent ones of the stem) keep their weights: nothing can be divided
+        by it, and nothing comes through them.
+        """
+        scale = self.norm.weight / torch.sqrt(self.norm.running_var + self.norm.eps)
+        active = scale.abs() > 1e-6
+        divisor = torch.where(active, scale, 1.0).reshape(-1, 1, 1, 1)
+        self.convolution.weight.copy_(
+            torch.where(active.reshape(-1, 1, 1, 1), weight / divisor, self.convolution.weight)
+        )
+        self.norm.bias.copy_(bias + self.norm.running_mean * scale)
+
 
 class StudentBlock(nn.Module):
     """An inverted residual block of the teacher's outer shape with `EXPANSION` times as many hidden channels."""

@@ -1,7 +1,8 @@
 """The teacher: MobileNetV2-1.0 (ImageNet), read from int8 weights and run in float32.
 
 The file holds, for each of the 52 convolutions in execution order, ``cNN_wq`` (int8, OIHW), ``cNN_scale``
-(one per output channel) and ``cNN_b`` (float32 bias, batch norm already folded): weight = wq * scale.
+(one per output channel) and ``cNN_b`` (float32 bias, batch norm already folded): weight = wq * scale. A tuned teacher
+(`tune.py`) has ``cNN_w`` (float32, OIHW) in place of the first two.
 The network is cut into 19 stages (the stem, 17 inverted residual blocks, the last 1x1); a stage's output is a
 *boundary*. The student keeps these boundaries and has its own layers between them.
 
@@ -104,8 +105,11 @@ def read_convolutions(path: Path) -> list[Convolution]:
     convolutions = []
     for index, (stride, groups, relu6) in enumerate(shapes):
         name = f"c{index:02d}"
-        scale = file[f"{name}_scale"].astype(np.float32).reshape(-1, 1, 1, 1)
-        weight = file[f"{name}_wq"].astype(np.float32) * scale
+        if f"{name}_w" in file:
+            weight = file[f"{name}_w"]
+        else:
+            scale = file[f"{name}_scale"].astype(np.float32).reshape(-1, 1, 1, 1)
+            weight = file[f"{name}_wq"].astype(np.float32) * scale
         convolutions.append(Convolution(name, weight, file[f"{name}_b"].astype(np.float32), stride, groups, relu6))
     return convolutions
 

@@ -1,6 +1,7 @@
 """Tests of the training folder; they need neither the photos nor the teacher's weights (both are made at random)."""
 
 import argparse
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,17 @@ import onnxruntime
 import pytest
 import torch
 
+import captures
 import distill
+import recall
+import tune
 from augmentation import Batches
+from average import average
+from captures import Pairs, placement, warp
+from contrastive import Memory, info_nce, similarities
 from export import export
+from folded import TRUNK_STAGES, FoldedNetwork
+from heads import Heads, pooled
 from loss import HeldOut, NAMES, unexplained
 from onnx_graph import OnnxGraph
 from photos import Photo, permitted, split
@@ -19,6 +28,7 @@ from schedule import Schedule
 from student import Student
 from teacher import BLOCKS, C20_BOUNDARY, C50_BOUNDARY, C51_BOUNDARY, Teacher, pads
 from teacher_onnx import convert
+from whitening import CENTRED, THREE_TAPS, describe_with, learned_whitening, pool, unit
 
 
 @pytest.fixture(autouse=True)
@@ -248,3 +258,176 @@ def test_learning_rate_has_two_cosines():
     assert max(rates[:1000]) > 0.99 * 3e-3 and rates[999] < 1e-5
     assert max(rates[1000:]) > 0.99 * 1e-3 and rates[-1] < 1e-5
     assert [schedule(step).name for step in (0, 499, 500, 999, 1000)] == ["local", "local", "chain", "chain", "large"]
+
+
+def test_folded_networks_equal_their_sources(weights):
+    image = torch.from_numpy(random_image(64, 96))
+    student = trained_norms(Student())
+    pairs = [
+        (FoldedNetwork.from_student(student), student),
+        (FoldedNetwork.from_teacher(weights), Teacher(weights)),
+    ]
+    for network, source in pairs:
+        with torch.no_grad():
+            maps, (boundaries, c39) = network(image), source(image)
+        expected = {"c20": boundaries[C20_BOUNDARY], "c39": c39, "c51": boundaries[C51_BOUNDARY]}
+        for name, own in maps.items():
+            error = (own - expected[name]).square().mean().sqrt() / expected[name].std()
+            assert error < 1e-3, name
+
+
+def test_tuned_weights_come_back(tmp_path, weights):
+    """Changed weights leave through the student's norms, or through a weight file, and are those that were learned."""
+    image = torch.from_numpy(random_image(64, 64))
+    student = trained_norms(Student())
+    student.stages[0].norm.weight.data[3] = 0.0  # a silent channel: nothing to divide by
+    for network in (FoldedNetwork.from_student(student), FoldedNetwork.from_teacher(weights)):
+        torch.manual_seed(1)
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                parameter.data += 0.1 * parameter.std() * torch.randn_like(parameter)
+        if network.c39 is None:
+            network.into_teacher(tmp_path / "tuned.npz")
+            back = FoldedNetwork.from_teacher(tmp_path / "tuned.npz")
+        else:
+            network.into_student(student)
+            back = FoldedNetwork.from_student(student)
+        with torch.no_grad():
+            own, found = network(image), back(image)
+        for name in own:
+            torch.testing.assert_close(found[name], own[name], rtol=1e-3, atol=1e-3)
+
+
+def test_heads_equal_the_recipe():
+    rng = np.random.default_rng(2)
+    views = {tap: unit(np.abs(rng.normal(size=(60, 3, size + 40)))) for tap, size in THREE_TAPS.items()}
+    whitenings = {tap: learned_whitening(views[tap], size) for tap, size in THREE_TAPS.items()}
+    # Heads are about the mean of their batch: as a batch, all views have the mean that the whitening has.
+    rows = {tap: vectors.reshape(-1, vectors.shape[2]) for tap, vectors in views.items()}
+    expected = describe_with(whitenings, rows)
+    with torch.no_grad():
+        parts = Heads.learned(views)({tap: torch.from_numpy(r).float() for tap, r in rows.items()})
+    np.testing.assert_allclose(similarities(parts, parts)[0].numpy(), expected @ expected.T, atol=1e-4)
+
+    maps = {tap: torch.rand(2, 8, 6, 10) for tap in THREE_TAPS}
+    for tap, vectors in pooled(maps).items():
+        alone = np.stack([pool(m.numpy(), tap in CENTRED) for m in maps[tap]])
+        np.testing.assert_allclose(vectors.numpy(), alone, atol=1e-5)
+
+
+def test_info_nce_against_a_loop():
+    torch.manual_seed(3)
+    first, second = (torch.nn.functional.normalize(torch.randn(4, 3, 8), dim=2) for _ in range(2))
+    photos, memory = torch.tensor([5, 6, 7, 8]), Memory(3, 3, 8)
+    past = torch.nn.functional.normalize(torch.randn(2, 3, 8), dim=2)
+    memory.push(past, torch.tensor([6, 9]))  # one place of the memory stays empty
+    losses = info_nce(first, second, photos, memory)
+
+    def joint(parts):
+        return torch.nn.functional.normalize(parts.flatten(1), dim=1)
+
+    total = 0.0
+    for one, two in ((first, second), (second, first)):
+        for n, photo in enumerate(photos.tolist()):
+            negatives = [joint(past)[k] for k, known in enumerate((6, 9)) if known != photo]
+            logits = torch.stack([joint(one)[n] @ other for other in [*joint(two), *negatives]]) / 0.1
+            total += torch.logsumexp(logits, 0) - logits[n]
+    torch.testing.assert_close(losses[0], total / 8)
+    assert losses.shape == (4,)
+
+
+def test_memory_is_a_ring():
+    memory = Memory(5, 1, 2)
+    for start in range(0, 9, 3):
+        memory.push(torch.full((3, 1, 2), float(start)), torch.arange(start, start + 3))
+    assert sorted(memory.photos.tolist()) == [4, 5, 6, 7, 8] and memory.next == 4
+    assert memory.parts[memory.photos == 8].flatten().tolist() == [6.0, 6.0]
+
+
+def test_captures_are_pure_and_of_one_subject():
+    photos = random_photos(12)
+    one, two = (Pairs(photos, 4, seed=1) for _ in range(2))
+    two[0]
+    for left, right in zip(one[3], two[3], strict=True):
+        assert torch.equal(left, right)
+    first, second, chosen = one[3]
+    assert first.dtype == torch.uint8 and first.shape[0] == second.shape[0] == len(set(chosen.tolist())) == 4
+    # A placement without clutter covers the middle of the view, wherever the camera stands.
+    rng = np.random.default_rng(0)
+    white = np.full((120, 160, 3), 255, np.uint8)
+    for _ in range(50):
+        view = warp(white, placement((120, 160), (96, 96), False, rng), np.zeros((96, 96, 3), np.uint8))
+        assert view[40:56, 40:56].min() == 255
+        assert view.mean() > 180
+
+
+def test_tuning_learns_and_resumes(tmp_path, weights, monkeypatch):
+    photos = random_photos(40)
+    training, held_out = split(photos)
+    held_out = held_out or photos[:2]
+    monkeypatch.setattr(recall, "FITTED", 6)
+    monkeypatch.setattr(recall, "SHAPES", ((64, 64), (64, 96)))
+    monkeypatch.setattr(HeldOut, "SHAPES", ((64, 96),))
+    monkeypatch.setattr(captures, "SIZES", ((64, 64), (64, 96)))
+    start = FoldedNetwork.from_teacher(weights)
+    columns = tune.held_out_columns(["products"])
+    judge = tune.Judge(training[:20], held_out, tune.Log(tmp_path / "held_out.csv", columns, 0))
+    heads = Heads.learned(judge.recall.fitting_taps(start))
+
+    def tuned(folder: Path, stop: int) -> tune.Tuning:
+        folder.mkdir(exist_ok=True)
+        values = {"run": folder, "steps": 4, "batch": 4, "rate": 1e-3, "head_rate": 1e-3, "distillation": 1.0}
+        values |= {"memory": 16, "seed": 1, "workers": 0, "measure_steps": 10, "save_seconds": 0, "progress": 60}
+        arguments = argparse.Namespace(**values, student=None, export=None)
+        target = copy.deepcopy(start).requires_grad_(False)
+        tuning = tune.Tuning(copy.deepcopy(start), copy.deepcopy(heads), target, arguments)
+        tuning.resume(folder / "checkpoint.pt")
+        step = tuning.train_step
+
+        def cut(*batch):
+            if tuning.step == stop:
+                raise KeyboardInterrupt
+            return step(*batch)
+
+        tuning.train_step = cut
+        if stop < 4:
+            with pytest.raises(KeyboardInterrupt):
+                tune.train(tuning, training, judge)
+        else:
+            tune.train(tuning, training, judge)
+        return tuning
+
+    whole = tuned(tmp_path / "whole", 4)
+    assert len((tmp_path / "held_out.csv").read_text().splitlines()) == 3, "a header, the start and the end"
+    monkeypatch.setattr(tune.Judge, "measure", lambda *_: None)  # the rest is about the weights
+    tuned(tmp_path / "cut", 2)
+    resumed = tuned(tmp_path / "cut", 4)
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
+        trunk = name.startswith("stages.") and int(name.split(".")[1]) < TRUNK_STAGES
+        assert torch.equal(value, start.state_dict()[name]) == trunk, name
+    written = FoldedNetwork.from_teacher(tmp_path / "whole" / "tuned.npz")
+    for name, value in whole.average.state_dict().items():
+        torch.testing.assert_close(written.state_dict()[name], value)
+
+
+def test_average_is_that_of_the_folded_networks(tmp_path):
+    student, paths, weights = trained_norms(Student()), [], []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        network, own = FoldedNetwork.from_student(student), copy.deepcopy(student)
+        for parameter in network.stages[TRUNK_STAGES:].parameters():
+            parameter.data += 0.1 * torch.randn_like(parameter)
+        network.into_student(own)
+        paths.append(tmp_path / f"{seed}.pt")
+        torch.save({"student": own.state_dict()}, paths[-1])
+        weights.append(network.state_dict())
+    mean = Student()
+    mean.load_state_dict(average(paths))
+    for name, value in FoldedNetwork.from_student(mean.eval()).state_dict().items():
+        torch.testing.assert_close(value, (weights[0][name] + weights[1][name]) / 2, rtol=1e-4, atol=1e-5)
+
+    student.stages[0].norm.weight.data += 1
+    torch.save({"student": student.state_dict()}, paths[1])
+    with pytest.raises(SystemExit):
+        average(paths)
