@@ -69,7 +69,7 @@ pub enum Neighbourhood {
 }
 
 impl Default for Rerank {
-    /// The best hundred; likeness, geometry and expansion as chosen by cross-validation over groups (`ACCURACY.md`).
+    /// The best hundred; likeness, geometry and expansion, which lose on no set (`ACCURACY.md`).
     fn default() -> Self {
         Self {
             depth: 100,
