@@ -18,7 +18,7 @@ from augmentation import Batches
 from average import average
 from captures import Pairs, placement, warp
 from contrastive import Memory, info_nce, similarities
-from export import export
+from export import C42_BOUNDARY, export
 from folded import TRUNK_STAGES, FoldedNetwork
 from heads import Heads, pooled
 from loss import HeldOut, NAMES, unexplained
@@ -83,12 +83,13 @@ def test_export_equals_the_student(tmp_path, side):
     export(student, path)
     session = onnxruntime.InferenceSession(path)
     names = [output.name for output in session.get_outputs()]
-    assert names == ["c20", "c39", "c51"]
+    assert names == ["c20", "c39", "c42", "c51"]
     image = random_image(*side)
     found = dict(zip(names, session.run(names, {"image": image}), strict=True))
     with torch.no_grad():
         boundaries, c39 = student(torch.from_numpy(image))
-    expected = {"c20": boundaries[C20_BOUNDARY], "c39": c39, "c51": boundaries[C51_BOUNDARY]}
+        c42 = student.stages[C42_BOUNDARY].layers[0](boundaries[C42_BOUNDARY - 1])
+    expected = {"c20": boundaries[C20_BOUNDARY], "c39": c39, "c42": c42, "c51": boundaries[C51_BOUNDARY]}
     for name, maps in expected.items():
         assert found[name].shape == tuple(maps.shape)
         # Half-precision weights: each is off by at most 2^-11 of itself.
