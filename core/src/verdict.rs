@@ -178,7 +178,7 @@ impl Calibration {
 }
 
 /// A prior for an index with too few items to fit one, set by hand: even odds at a score of 0.5 with
-/// a margin of 0.1; a match from a score of 0.87 with that margin; no match below a score of 0.61
+/// a margin of 0.1; a match from a score of 0.87 with that margin; no match below a score of 0.75
 /// without any margin. Not calibrated: its confidence is an order, not a frequency.
 impl Default for Calibration {
     fn default() -> Self {
@@ -187,8 +187,8 @@ impl Default for Calibration {
             intercept: -6.0,
             score_weight: 8.0,
             margin_weight: 20.0,
-            // Two of three such answers are wrong.
-            no_match_below: 1.0 / 3.0,
+            // Such answers are more often wrong than right.
+            no_match_below: 0.5,
             curve: Vec::new(),
             samples: 0,
         }

@@ -263,6 +263,7 @@ mod tests {
             candidate(0.5, &[other, query.clone()]),
         ];
         let alone = Rerank {
+            likeness: 2.0,
             neighbourhood: Neighbourhood::Alone,
             ..Rerank::default()
         };
