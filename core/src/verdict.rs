@@ -347,8 +347,8 @@ mod tests {
         for (confidence, expected) in [
             (0.96, Verdict::Match),
             (0.94, Verdict::Unsure),
-            (0.34, Verdict::Unsure),
-            (0.33, Verdict::NoMatch),
+            (0.51, Verdict::Unsure),
+            (0.49, Verdict::NoMatch),
         ] {
             let (verdict, _) = at(confidence).decide(0.0, 0.0, Precision::default());
             assert_eq!(verdict, expected, "{confidence}");

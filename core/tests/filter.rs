@@ -120,7 +120,7 @@ fn naive_condition(condition: &Value, key: &str, payload: &Value) -> bool {
                 let east = if east < west { east + 360.0 } else { east };
                 south <= lat
                     && lat <= north
-                    && [lon, lon + 360.0]
+                    && [lon - 360.0, lon, lon + 360.0]
                         .iter()
                         .any(|lon| west <= *lon && *lon <= east)
             })

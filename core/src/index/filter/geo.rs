@@ -60,14 +60,18 @@ impl GeoRadius {
 }
 
 impl GeoBox {
-    /// Whether a point lies in the box.
+    /// Whether a point lies in the box, its edge included. -180 and 180 degrees are one meridian.
     pub fn contains(&self, point: GeoPoint) -> bool {
         let (left, right) = (self.top_left.lon, self.bottom_right.lon);
-        let across = if left <= right {
-            (left..=right).contains(&point.lon)
-        } else {
-            point.lon >= left || point.lon <= right
+        let is_across = |lon: f64| {
+            if left <= right {
+                (left..=right).contains(&lon)
+            } else {
+                lon >= left || lon <= right
+            }
         };
+        let is_date_line = point.lon.abs() == 180.0;
+        let across = is_across(point.lon) || is_date_line && is_across(-point.lon);
         across && (self.bottom_right.lat..=self.top_left.lat).contains(&point.lat)
     }
 }
@@ -117,6 +121,11 @@ mod tests {
         };
         assert!(fiji.contains(at(-18.0, 178.4)) && fiji.contains(at(-18.0, -179.0)));
         assert!(fiji.contains(at(-15.0, 180.0)) && fiji.contains(at(-20.0, -180.0)));
+        let east = GeoBox {
+            top_left: at(10.0, 0.0),
+            bottom_right: at(0.0, 180.0),
+        };
+        assert!(east.contains(at(5.0, -180.0)) && !east.contains(at(5.0, -179.9)));
         assert!(!fiji.contains(at(-18.0, 0.0)) && !fiji.contains(at(-14.9, 178.0)));
     }
 }
