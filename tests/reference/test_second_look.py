@@ -110,8 +110,11 @@ def test_evidence_and_order(shop, tmp_path):
 
 def test_heat_maps_are_written_and_refusals_name_the_next_step(shop, tmp_path):
     at, photos = shop
-    run("search", at / "shop.plx", photos[3], "-k", 2, "--heat-maps", tmp_path / "heat")
-    assert sorted(path.name for path in (tmp_path / "heat").iterdir()) == ["003.1.png", "003.2.png"]
+    namesake = tmp_path / "003.png"
+    namesake.write_bytes(photos[4].read_bytes())
+    run("search", at / "shop.plx", photos[3], namesake, "-k", 2, "--heat-maps", tmp_path / "heat")
+    names = sorted(path.name for path in (tmp_path / "heat").iterdir())
+    assert names == ["003-2.1.png", "003-2.2.png", "003.1.png", "003.2.png"]
     painted = np.asarray(Image.open(tmp_path / "heat" / "003.1.png")).astype(int)
     assert painted.shape == (128, 160, 3) and painted.std() > 10
     build = ["index", "build", at / "photos", "--bundle", at / "tiny.lens", "--no-calibration"]

@@ -102,11 +102,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         .or_else(|| pictures_of(&arguments.index));
     let mut cards = Vec::new();
     let mut refused = false;
-    for photo in &arguments.photos {
+    for (at, photo) in arguments.photos.iter().enumerate() {
         let answer = lens.search_file(photo, &query);
         let named = answer.as_ref().map_err(|error| named(photo, error));
         if let (Ok(answer), Some(folder)) = (&named, &arguments.heat_maps) {
-            write_heat_maps(folder, photo, query.region.as_ref(), answer)?;
+            let earlier = &arguments.photos[..at];
+            write_heat_maps(folder, photo, earlier, query.region.as_ref(), answer)?;
         }
         match &named {
             Ok(answer) if arguments.json => print_json(&answer_json(photo, answer))?,
@@ -293,10 +294,11 @@ fn print_answer(photo: &Path, answer: &Answer) -> Result<()> {
     Ok(())
 }
 
-/// Writes `NAME.1.png`, `NAME.2.png`, …, in the order of the hits.
+/// Writes `NAME.1.png`, `NAME.2.png`, …, in the order of the hits; `NAME-2.1.png` where an earlier photo has that name.
 fn write_heat_maps(
     folder: &Path,
     photo: &Path,
+    earlier: &[PathBuf],
     region: Option<&Region>,
     answer: &Answer,
 ) -> Result<()> {
@@ -305,7 +307,13 @@ fn write_heat_maps(
     }
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let pixels = cropped(read_photo(photo, &Limits::default())?, region)?;
-    let name = photo.file_stem().unwrap_or(photo.as_os_str());
+    let stem = photo.file_stem();
+    let namesakes = earlier.iter().filter(|other| other.file_stem() == stem);
+    let mut name = stem.unwrap_or(photo.as_os_str()).to_os_string();
+    match namesakes.count() {
+        0 => {}
+        count => name.push(format!("-{}", count + 1)),
+    }
     for (heat, number) in answer.heat_maps.iter().zip(1..) {
         let path = folder.join(format!("{}.{number}.png", name.to_string_lossy()));
         let painted = heat.paint(&pixels);
