@@ -181,8 +181,8 @@ impl Embedder {
     }
 
     /// The local features of a photo, of the maps that [`Embedder::look`] gives: of the recipe's part with the finest
-    /// map (of equals the one with most components), by its own whitening. `None` where no part pools one map as it is, or none has a
-    /// whitening.
+    /// map (of equals the one with most components), by its own whitening. `None` where no part pools one map as it is,
+    /// or none has a whitening.
     pub fn local_features(&self, maps: &[FeatureMap]) -> Option<LocalFeatures> {
         let parts = self.bundle.spec().recipe.parts.iter().enumerate();
         let plain = parts.filter(|(_, part)| part.fuse.is_empty() && part.pool.is_weighted());

@@ -53,7 +53,7 @@ impl Index {
             if let Some(item) = segment.find_key(key)?
                 && segment.is_live(item)
             {
-                return Ok(segment.stored(item, self.dim())?.vectors);
+                return segment.vectors_of(item, self.dim());
             }
         }
         Ok(Vec::new())
@@ -62,18 +62,22 @@ impl Index {
 
 impl Segment {
     fn stored(&self, item: u32, dim: usize) -> Result<StoredItem, IndexError> {
+        Ok(StoredItem {
+            key: self.key(item)?.to_owned(),
+            group: self.group_name(self.group_of(item)?)?.to_owned(),
+            payload: self.payload(item)?,
+            vectors: self.vectors_of(item, dim)?,
+        })
+    }
+
+    fn vectors_of(&self, item: u32, dim: usize) -> Result<Vec<Vec<f32>>, IndexError> {
         let vectors = self.photos(item)?.into_iter().map(|photo| {
             let numbers = photo.row[..dim].iter();
             numbers
                 .map(|&q| f32::from(q) * photo.inverse_norm)
                 .collect()
         });
-        Ok(StoredItem {
-            key: self.key(item)?.to_owned(),
-            group: self.group_name(self.group_of(item)?)?.to_owned(),
-            payload: self.payload(item)?,
-            vectors: vectors.collect(),
-        })
+        Ok(vectors.collect())
     }
 
     /// An item as a writer takes it.

@@ -17,7 +17,7 @@ pub fn expand<'a>(
     let mut sum: Vec<f64> = query.iter().map(|&value| f64::from(value)).collect();
     for (score, vector) in neighbours {
         assert_eq!(vector.len(), query.len(), "vectors of one space");
-        let weight = (0..alpha).fold(1.0, |product, _| product * f64::from(score.max(0.0)));
+        let weight = power(f64::from(score.max(0.0)), alpha);
         for (sum, &value) in sum.iter_mut().zip(vector) {
             *sum += weight * f64::from(value);
         }
@@ -25,6 +25,19 @@ pub fn expand<'a>(
     let length = sum.iter().map(|value| value * value).sum::<f64>().sqrt();
     let unit = |value: f64| if length > 0.0 { value / length } else { value };
     sum.into_iter().map(|value| unit(value) as f32).collect()
+}
+
+/// By repeated squaring: in few steps for any exponent, and the same on every machine.
+fn power(base: f64, exponent: u32) -> f64 {
+    let (mut result, mut square, mut rest) = (1.0, base, exponent);
+    while rest > 0 {
+        if rest % 2 == 1 {
+            result *= square;
+        }
+        square *= square;
+        rest /= 2;
+    }
+    result
 }
 
 /// Every vector moved towards its `k` nearest of the others, as [`expand`] moves a query: database-side augmentation
@@ -66,6 +79,15 @@ mod tests {
         assert_eq!(average, unit(2.4, f64::from(0.6f32) - f64::from(0.8f32)));
         assert!(weighted[1] > average[1]);
         assert_eq!(expand(&[1.0, 0.0], [(-0.5, &near[..])], 1), [1.0, 0.0]);
+    }
+
+    #[test]
+    fn any_power_takes_few_steps() {
+        assert_eq!(
+            [0, 1, 2, 3, 10].map(|n| power(2.0, n)),
+            [1.0, 2.0, 4.0, 8.0, 1024.0]
+        );
+        assert_eq!(power(0.5, u32::MAX), 0.0);
     }
 
     #[test]
