@@ -4,7 +4,7 @@
 //! The modules stand in the order in which data flows: [`image`] (pixels in), [`backbone`]
 //! (feature maps), [`descriptor`] (maps to a unit vector), [`index`] (nearest items), [`rerank`]
 //! (a closer look at the best), [`verdict`] (is it really there). [`bundle`] holds what decides a descriptor; `embedder` makes it ready to
-//! run, and `lens` is the whole job as one object.
+//! run, and `lens` is the whole job as one object; `remote` asks a server where that does not suffice.
 
 pub mod image;
 
@@ -21,6 +21,9 @@ pub mod rerank;
 pub mod verdict;
 
 pub mod lens;
+
+#[cfg(feature = "remote")]
+pub mod remote;
 
 #[cfg(feature = "build")]
 pub mod build;
