@@ -77,7 +77,7 @@ impl Gateway {
             .layer(from_fn_with_state(Arc::clone(&gateway), admitted));
         let mut router = Router::new()
             .merge(contract)
-            .route("/v1/openapi.yaml", get(openapi))
+            .route("/v1/openapi.json", get(openapi))
             .route("/readyz", get(ready));
         if open_page {
             router = router.merge(crate::try_out::routes());
@@ -309,7 +309,7 @@ pub(crate) async fn limited(
 }
 
 async fn openapi() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/yaml")], OPENAPI)
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
 }
 
 async fn ready(State(gateway): Shared) -> Result<&'static str, Refusal> {
@@ -323,10 +323,10 @@ async fn metrics(State(gateway): Shared) -> impl IntoResponse {
 }
 
 async fn not_found() -> Refusal {
-    Refusal::new(ProblemKind::NotFound, "the paths are in /v1/openapi.yaml")
+    Refusal::new(ProblemKind::NotFound, "the paths are in /v1/openapi.json")
 }
 
 async fn method_not_allowed() -> (StatusCode, Response) {
-    let refusal = Refusal::new(ProblemKind::MethodNotAllowed, "see /v1/openapi.yaml");
+    let refusal = Refusal::new(ProblemKind::MethodNotAllowed, "see /v1/openapi.json");
     (StatusCode::METHOD_NOT_ALLOWED, refusal.into_response())
 }

@@ -10,6 +10,7 @@ pub(crate) mod fit;
 pub(crate) mod index;
 pub(crate) mod mine;
 pub(crate) mod search;
+pub(crate) mod serve;
 mod update;
 
 use std::io::Write;
