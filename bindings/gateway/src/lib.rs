@@ -17,7 +17,10 @@ mod server;
 mod try_out;
 
 pub use auth::{Auth, AuthError};
-pub use engine::{Embedded, Engine, EngineAnswer, EngineError, EngineQuery, Reloads};
+pub use engine::{
+    BadAddress, Embedded, Engine, EngineAddress, EngineAnswer, EngineError, EngineQuery,
+    PushProgress, Pushed, Reloads, Weaviate,
+};
 pub use follow::follow;
 pub use options::GatewayOptions;
 pub use rate::Rate;

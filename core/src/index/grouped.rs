@@ -50,13 +50,13 @@ impl fmt::Display for GroupBy {
 }
 
 impl GroupBy {
-    /// Equal for items that answer as one.
+    /// As [`Self::identity_of`].
     pub(super) fn identity(&self, hit: &Hit) -> (bool, String) {
         self.identity_of(&hit.key, &hit.group, &hit.payload)
     }
 
-    /// The same, of what is known of an item.
-    pub(crate) fn identity_of(&self, key: &str, group: &str, payload: &Value) -> (bool, String) {
+    /// Equal for items that answer as one: of an item's key, group and payload.
+    pub fn identity_of(&self, key: &str, group: &str, payload: &Value) -> (bool, String) {
         match self {
             Self::Group => (true, group.to_owned()),
             Self::Column(name) => match lookup(payload, name) {

@@ -1,7 +1,7 @@
 //! `pocketlens serve`: an index as a server that devices ask, with a page to try it from a browser.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use pocketlens_gateway::{
-    Auth, Embedded, Gateway, GatewayOptions, Rate, Serving, TlsFiles, TryOut, follow,
+    Auth, Embedded, Engine, EngineAddress, Gateway, GatewayOptions, Rate, Serving, TlsFiles,
+    TryOut, Weaviate, follow,
 };
 use serde_json::json;
 
@@ -21,8 +22,10 @@ const FOLLOW: Duration = Duration::from_secs(1);
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The index directory; when it is updated, the server follows
-    index: PathBuf,
+    /// The index directory; when it is updated, the server follows. Or an engine that `pocketlens push` has filled:
+    /// weaviate://HOST:PORT[,HOST:PORT…][/Catalogue]
+    #[arg(value_name = "INDEX|ENGINE")]
+    source: String,
     /// Address and port; 0.0.0.0:7700 is reached from the whole network, port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:7700")]
     bind: SocketAddr,
@@ -57,6 +60,9 @@ pub(crate) struct Arguments {
     /// Write a line a request to stderr: method, path, status and time
     #[arg(long)]
     log_requests: bool,
+    /// File with the API key of the engine; the variable POCKETLENS_ENGINE_KEY when absent
+    #[arg(long, value_name = "FILE")]
+    engine_key: Option<PathBuf>,
     /// Print one JSON object with the URL when the server is ready
     #[arg(long)]
     json: bool,
@@ -85,20 +91,13 @@ async fn serve(arguments: &Arguments) -> Result<()> {
         }),
         ..GatewayOptions::default()
     };
-    let index = Arc::new(Embedded::open(&arguments.index)?);
-    let page = match arguments.no_page || auth.is_some() {
-        true => None,
-        false => {
-            let pictures = arguments.pictures.clone();
-            let pictures = pictures.or_else(|| pictures_of(&arguments.index));
-            Some(TryOut::open(&arguments.index, pictures.as_deref())?)
-        }
-    };
-    let mut gateway = Gateway::new(Arc::clone(&index) as _, options);
     let open = auth.is_none();
+    let (engine, followed) = engine(arguments, open)?;
+    let mut gateway = Gateway::new(engine, options);
     if let Some(auth) = auth {
         gateway = gateway.with_auth(auth);
     }
+    let page = followed.as_ref().and_then(|(_, page)| page.clone());
     if let Some(page) = &page {
         gateway = gateway.with_try_out(page.clone());
     }
@@ -108,6 +107,7 @@ async fn serve(arguments: &Arguments) -> Result<()> {
         .zip(arguments.tls_key.clone());
     let tls = tls.map(|(certificates, key)| TlsFiles { certificates, key });
     let serving = Serving::bind(gateway, arguments.bind)?;
+    let end = asked_to_end()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}/", serving.address());
     if open && !arguments.bind.ip().is_loopback() {
@@ -121,16 +121,52 @@ async fn serve(arguments: &Arguments) -> Result<()> {
         None => eprintln!("devices ask at {url}; Ctrl-C ends the server"),
     }
     if arguments.json {
-        print_json(&json!({"url": url, "index": arguments.index}))?;
+        print_json(&json!({"url": url, "index": arguments.source}))?;
     }
     let stop = serving.stopper();
-    tokio::spawn(follow(index, page, FOLLOW));
+    if let Some((index, page)) = followed {
+        tokio::spawn(follow(index, page, FOLLOW));
+    }
     tokio::spawn(async move {
-        asked_to_end().await;
+        end.await;
         eprintln!("ending: requests that run may finish");
         stop();
     });
     Ok(serving.run(tls.as_ref()).await?)
+}
+
+/// An index that the server follows when it is updated, and the page to try it from.
+type Followed = (Arc<Embedded>, Option<TryOut>);
+
+fn engine(arguments: &Arguments, open: bool) -> Result<(Arc<dyn Engine>, Option<Followed>)> {
+    if EngineAddress::is_meant_by(&arguments.source) {
+        let key = engine_key(arguments.engine_key.as_deref())?;
+        let engine = Weaviate::new(&arguments.source.parse()?, key)?;
+        return Ok((Arc::new(engine), None));
+    }
+    let dir = Path::new(&arguments.source);
+    let index = Arc::new(Embedded::open(dir)?);
+    let page = match arguments.no_page || !open {
+        true => None,
+        false => {
+            let pictures = arguments.pictures.clone().or_else(|| pictures_of(dir));
+            Some(TryOut::open(dir, pictures.as_deref())?)
+        }
+    };
+    Ok((Arc::clone(&index) as _, Some((index, page))))
+}
+
+/// The API key in a file, else in the environment: never an argument, which every process of the machine can read.
+pub(super) fn engine_key(file: Option<&Path>) -> Result<Option<String>> {
+    let key = match file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            Some(text)
+        }
+        None => std::env::var("POCKETLENS_ENGINE_KEY").ok(),
+    };
+    let key = key.map(|key| key.trim().to_owned());
+    Ok(key.filter(|key| !key.is_empty()))
 }
 
 fn auth(arguments: &Arguments) -> Result<Option<Auth>> {
@@ -145,18 +181,23 @@ fn auth(arguments: &Arguments) -> Result<Option<Auth>> {
     }))
 }
 
-/// Ctrl-C, or what service managers send.
-async fn asked_to_end() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
+/// Ctrl-C, or what service managers send, from now on.
+#[cfg(unix)]
+fn asked_to_end() -> Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    }
-    let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+#[cfg(not(unix))]
+fn asked_to_end() -> Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
 }

@@ -2,6 +2,7 @@
 
 mod embedded;
 mod prepared;
+mod weaviate;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use pocketlens::index::filter::Filter;
 use pocketlens::remote::contract::{Meta, RemoteHit};
 
 pub use embedded::{Embedded, Reloads};
+pub use weaviate::{BadAddress, EngineAddress, PushProgress, Pushed, Weaviate};
 
 /// A search, checked and within limits.
 #[derive(Clone)]

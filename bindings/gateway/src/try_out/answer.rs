@@ -46,6 +46,7 @@ impl TryAnswer {
     pub(super) fn of(answer: &Answer, pictures: bool) -> Self {
         let times = &answer.times;
         let ms = |time: Duration| (time.as_secs_f64() * 1e5).round() / 1e2;
+        let stages = times.decode + times.resize + times.backbone + times.describe + times.search;
         let hits = answer.hits.iter().enumerate();
         Self {
             verdict: answer.verdict,
@@ -57,6 +58,8 @@ impl TryAnswer {
                 ("backbone", ms(times.backbone)),
                 ("describe", ms(times.describe)),
                 ("search", ms(times.search)),
+                // What is left of the total: only drawn here, a plain search has none.
+                ("heat maps", ms(times.total.saturating_sub(stages))),
                 ("total", ms(times.total)),
             ],
             hits: hits

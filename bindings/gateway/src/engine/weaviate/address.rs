@@ -13,7 +13,9 @@ pub struct EngineAddress {
 
 /// The text is no address of an engine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is no address of an engine: expected weaviate://HOST:PORT[,HOST:PORT…][/Catalogue], a catalogue being a capital letter and up to 60 letters and digits")]
+#[error(
+    "{found:?} is no address of an engine: expected weaviate://HOST:PORT[,HOST:PORT…][/Catalogue], a catalogue being a capital letter and up to 60 letters and digits"
+)]
 pub struct BadAddress {
     found: String,
 }
@@ -35,7 +37,11 @@ impl FromStr for EngineAddress {
                 None => ("https", text.strip_prefix("weaviates://")?),
             };
             let (hosts, catalogue) = rest.split_once('/').unwrap_or((rest, ""));
-            let catalogue = if catalogue.is_empty() { "Pocketlens" } else { catalogue };
+            let catalogue = if catalogue.is_empty() {
+                "Pocketlens"
+            } else {
+                catalogue
+            };
             let is_name = catalogue.starts_with(|c: char| c.is_ascii_uppercase())
                 && catalogue.chars().all(|c| c.is_ascii_alphanumeric())
                 && catalogue.len() <= 61;
@@ -66,7 +72,10 @@ mod tests {
         assert_eq!(one.hosts, ["http://127.0.0.1:8080"]);
         assert_eq!(one.catalogue, "Pocketlens");
         let three: EngineAddress = "weaviates://a:1,b:2,[::1]:3/Shop2".parse().unwrap();
-        assert_eq!(three.hosts, ["https://a:1", "https://b:2", "https://[::1]:3"]);
+        assert_eq!(
+            three.hosts,
+            ["https://a:1", "https://b:2", "https://[::1]:3"]
+        );
         assert_eq!(three.catalogue, "Shop2");
         for bad in [
             "",

@@ -76,7 +76,9 @@ impl Connection {
         let body = json!({ "query": query });
         let mut failure = None;
         for host in self.hosts_in_order() {
-            let sent = self.send_to(host, Method::POST, "/v1/graphql", Some(&body), QUERY).await;
+            let sent = self
+                .send_to(host, Method::POST, "/v1/graphql", Some(&body), QUERY)
+                .await;
             match sent.and_then(|(status, reply)| without_errors(checked(status, reply)?)) {
                 Ok(reply) => {
                     self.preferred.store(host, Ordering::Relaxed);
@@ -97,7 +99,10 @@ impl Connection {
     ) -> Result<(StatusCode, Value), EngineError> {
         let mut failure = None;
         for host in self.hosts_in_order() {
-            match self.send_to(host, method.clone(), path, body, timeout).await {
+            match self
+                .send_to(host, method.clone(), path, body, timeout)
+                .await
+            {
                 // A node without a quorum around it.
                 Ok((status, reply)) if status.is_server_error() => {
                     failure = checked(status, reply).err();
@@ -144,7 +149,10 @@ impl Connection {
         let status = reply.status();
         let bytes = reply.bytes().await.map_err(failed)?;
         // Some replies have no body.
-        Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+        Ok((
+            status,
+            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        ))
     }
 }
 
@@ -156,7 +164,9 @@ fn checked(status: StatusCode, body: Value) -> Result<Value, EngineError> {
         Value::String(reason) => reason.chars().take(500).collect(),
         _ => String::from("without a reason"),
     };
-    Err(EngineError::Failed(format!("Weaviate answers {status}: {reason}")))
+    Err(EngineError::Failed(format!(
+        "Weaviate answers {status}: {reason}"
+    )))
 }
 
 fn without_errors(reply: Value) -> Result<Value, EngineError> {

@@ -4,7 +4,9 @@
 //! knows circles but no boxes.
 
 use pocketlens::index::ColumnKind;
-use pocketlens::index::filter::{Condition, Filter, GeoBox, Match, Number, Range, Scalar, Timestamp};
+use pocketlens::index::filter::{
+    Condition, Filter, GeoBox, Match, Number, Range, Scalar, Timestamp,
+};
 use serde_json::{Value, json};
 
 use super::super::EngineError;
@@ -13,7 +15,9 @@ use super::schema::{Column, lat_of, lon_of};
 /// `None` for a filter that leaves everything.
 pub(super) fn where_of(filter: &Filter, columns: &[Column]) -> Result<Option<Value>, EngineError> {
     let each = |conditions: &[Condition]| {
-        let conditions = conditions.iter().map(|condition| of_condition(condition, columns));
+        let conditions = conditions
+            .iter()
+            .map(|condition| of_condition(condition, columns));
         conditions.collect::<Result<Vec<_>, _>>()
     };
     let mut parts = each(&filter.must)?;
@@ -51,7 +55,9 @@ fn of_condition(condition: &Condition, columns: &[Column]) -> Result<Value, Engi
                 });
             };
             if column.kind == ColumnKind::Unindexed {
-                let reason = format!("the values of {key:?} are of several kinds: they cannot be filtered by here");
+                let reason = format!(
+                    "the values of {key:?} are of several kinds: they cannot be filtered by here"
+                );
                 return Err(EngineError::BadQuery(reason));
             }
             on_column(condition, column)
@@ -63,7 +69,9 @@ fn on_column(condition: &Condition, column: &Column) -> Result<Value, EngineErro
     let path = column.property.as_str();
     let mismatch = |asked: &str| {
         let (key, kind) = (&column.name, column.kind);
-        EngineError::BadQuery(format!("the filter asks {key:?} for a {asked}, but it holds {kind} values"))
+        EngineError::BadQuery(format!(
+            "the filter asks {key:?} for a {asked}, but it holds {kind} values"
+        ))
     };
     match condition {
         Condition::IsEmpty(_) => Ok(is_null(path, true)),
@@ -85,7 +93,7 @@ fn on_column(condition: &Condition, column: &Column) -> Result<Value, EngineErro
         Condition::Range { range, .. } => match column.kind {
             ColumnKind::Integer | ColumnKind::Float => {
                 let bounds = range.bounds().map(|(name, number)| {
-                    json!({"operator": operator(name), "path": [path], "valueNumber": as_float(*number)})
+                    json!({"operator": operator(name), "path": [path], "valueNumber": as_float(number)})
                 });
                 Ok(all_of(bounds.collect()))
             }
@@ -146,9 +154,7 @@ fn times(path: &str, range: &Range<Timestamp>) -> Vec<Value> {
 }
 
 fn within(path: &str, area: &GeoBox) -> Value {
-    let number = |path: String, operator: &str, value: f64| {
-        json!({"operator": operator, "path": [path], "valueNumber": value})
-    };
+    let number = |path: String, operator: &str, value: f64| json!({"operator": operator, "path": [path], "valueNumber": value});
     let (north, south) = (area.top_left.lat, area.bottom_right.lat);
     let (west, east) = (area.top_left.lon, area.bottom_right.lon);
     let from_west = number(lon_of(path), "GreaterThanEqual", west);

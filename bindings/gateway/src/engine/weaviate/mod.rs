@@ -90,7 +90,9 @@ impl Weaviate {
         let classes = schema["classes"].as_array().into_iter().flatten();
         let own = classes.filter(|class| {
             let name = class["class"].as_str().unwrap_or_default();
-            let model = name.strip_prefix(&self.name).and_then(|rest| rest.strip_prefix('_'));
+            let model = name
+                .strip_prefix(&self.name)
+                .and_then(|rest| rest.strip_prefix('_'));
             model.is_some_and(|model| model.parse::<Fingerprint>().is_ok())
         });
         let own = own.filter_map(|class| Description::of_class(class).ok());
@@ -145,7 +147,9 @@ impl Weaviate {
             None => (query.k.max(VOTERS), false),
         };
         loop {
-            let limit = wanted.saturating_mul(description.most_photos).min(MAX_OBJECTS);
+            let limit = wanted
+                .saturating_mul(description.most_photos)
+                .min(MAX_OBJECTS);
             let found = self.nearest(query, filter.as_ref(), limit).await?;
             let all = found.objects < limit || limit == MAX_OBJECTS;
             let rival = found.hits.first().and_then(|first| {
@@ -189,9 +193,9 @@ impl Weaviate {
         let reply = self.connection.graphql(&text).await?;
         let objects = |name: &str| -> Result<Vec<Value>, EngineError> {
             let found = reply["data"]["Get"][name].as_array();
-            found.cloned().ok_or_else(|| {
-                EngineError::Failed(format!("Weaviate answers without {name}"))
-            })
+            found
+                .cloned()
+                .ok_or_else(|| EngineError::Failed(format!("Weaviate answers without {name}")))
         };
         let score = |object: &Value| {
             let distance = object["_additional"]["distance"].as_f64();
@@ -305,7 +309,10 @@ mod tests {
         };
         let hits = vec![hit("a", "x", 0.9), hit("b", "y", 0.8), hit("c", "x", 0.7)];
         let groups = grouped(hits, &GroupBy::Group);
-        let rows: Vec<_> = groups.iter().map(|hit| (hit.key.as_str(), hit.votes)).collect();
+        let rows: Vec<_> = groups
+            .iter()
+            .map(|hit| (hit.key.as_str(), hit.votes))
+            .collect();
         assert_eq!(rows, [("a", Some(2)), ("b", Some(1))]);
     }
 }

@@ -77,7 +77,9 @@ impl Weaviate {
             most_photos: 1,
             pushed_at: now.map_or(0, |since| since.as_secs()),
         };
-        let columns = self.prepare(&collection, &mut description, replicas, shards).await?;
+        let columns = self
+            .prepare(&collection, &mut description, replicas, shards)
+            .await?;
         let mut target = Target {
             existing: self.existing(&collection).await?,
             collection: &collection,
@@ -102,7 +104,11 @@ impl Weaviate {
             progress(done, info.items);
         }
         self.flush(&mut target.batch).await?;
-        let Target { existing, mut pushed, .. } = target;
+        let Target {
+            existing,
+            mut pushed,
+            ..
+        } = target;
         self.bury(&collection, existing, &mut pushed).await?;
         self.revive(&collection, index).await?;
         description.most_photos = most_photos;
@@ -119,14 +125,19 @@ impl Weaviate {
     pub async fn drop_model(&self, model: Fingerprint) -> Result<(), EngineError> {
         let collection = self.collection(model);
         for name in [gone_of(&collection), collection] {
-            self.connection.delete(&format!("/v1/schema/{name}"), None).await?;
+            self.connection
+                .delete(&format!("/v1/schema/{name}"), None)
+                .await?;
         }
         self.forget(model);
         Ok(())
     }
 
     fn forget(&self, model: Fingerprint) {
-        let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut known = self
+            .known
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         known.remove(&model);
     }
 
@@ -141,24 +152,39 @@ impl Weaviate {
     ) -> Result<Vec<Column>, EngineError> {
         let path = format!("/v1/schema/{collection}");
         let gone = gone_of(collection);
-        if self.connection.get(&format!("/v1/schema/{gone}")).await?.is_none() {
+        if self
+            .connection
+            .get(&format!("/v1/schema/{gone}"))
+            .await?
+            .is_none()
+        {
             let made = class(&gone, description, &[], replicas, Some(1));
             self.connection.post("/v1/schema", &made).await?;
         }
         let Some(found) = self.connection.get(&path).await? else {
-            let made = class(collection, description, &description.columns, replicas, shards);
+            let made = class(
+                collection,
+                description,
+                &description.columns,
+                replicas,
+                shards,
+            );
             self.connection.post("/v1/schema", &made).await?;
             return Ok(description.columns.clone());
         };
         let before = Description::of_class(&found)?;
         description.most_photos = before.most_photos;
         let mut free = before.columns.len();
-        let taken = before.columns.iter().filter_map(|column| {
-            column.property.strip_prefix('c')?.parse::<usize>().ok()
-        });
+        let taken = before
+            .columns
+            .iter()
+            .filter_map(|column| column.property.strip_prefix('c')?.parse::<usize>().ok());
         free = free.max(taken.max().map_or(0, |most| most + 1));
         for column in &mut description.columns {
-            let known = before.columns.iter().find(|known| (&known.name, known.kind) == (&column.name, column.kind));
+            let known = before
+                .columns
+                .iter()
+                .find(|known| (&known.name, known.kind) == (&column.name, column.kind));
             if let Some(known) = known {
                 column.property.clone_from(&known.property);
                 continue;
@@ -167,8 +193,15 @@ impl Weaviate {
             free += 1;
             let made = class(collection, &before, std::slice::from_ref(column), 1, None);
             let added = made["properties"].as_array().into_iter().flatten();
-            for property in added.filter(|property| !property["name"].as_str().unwrap_or("plx_").starts_with("plx_")) {
-                self.connection.post(&format!("{path}/properties"), property).await?;
+            for property in added.filter(|property| {
+                !property["name"]
+                    .as_str()
+                    .unwrap_or("plx_")
+                    .starts_with("plx_")
+            }) {
+                self.connection
+                    .post(&format!("{path}/properties"), property)
+                    .await?;
             }
         }
         self.describe(collection, description).await?;
@@ -176,11 +209,16 @@ impl Weaviate {
     }
 
     /// Sets what a collection says of itself.
-    async fn describe(&self, collection: &str, description: &Description) -> Result<(), EngineError> {
+    async fn describe(
+        &self,
+        collection: &str,
+        description: &Description,
+    ) -> Result<(), EngineError> {
         let path = format!("/v1/schema/{collection}");
         let missing = || EngineError::Failed(format!("collection {collection} has vanished"));
         let mut found = self.connection.get(&path).await?.ok_or_else(missing)?;
-        found["description"] = json!(serde_json::to_string(description).expect("a description is JSON"));
+        found["description"] =
+            json!(serde_json::to_string(description).expect("a description is JSON"));
         self.connection.put(&path, &found).await?;
         Ok(())
     }
@@ -198,7 +236,10 @@ impl Weaviate {
                 "{{ Get {{ {collection}(limit: {PAGE}{cursor}) {{ plx_digest _additional {{ id }} }} }} }}"
             );
             let reply = self.connection.graphql(&query).await?;
-            let objects = reply["data"]["Get"][collection].as_array().cloned().unwrap_or_default();
+            let objects = reply["data"]["Get"][collection]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
             for object in &objects {
                 let id = object["_additional"]["id"].as_str().unwrap_or_default();
                 let digest = object["plx_digest"].as_str().unwrap_or_default();
@@ -206,7 +247,10 @@ impl Weaviate {
             }
             match objects.last() {
                 Some(last) if objects.len() == PAGE => {
-                    after = last["_additional"]["id"].as_str().unwrap_or_default().to_owned();
+                    after = last["_additional"]["id"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .to_owned();
                 }
                 _ => return Ok(existing),
             }
@@ -224,14 +268,21 @@ impl Weaviate {
         for result in results {
             if let Some(reason) = result["result"]["errors"]["error"][0]["message"].as_str() {
                 let reason: String = reason.chars().take(500).collect();
-                return Err(EngineError::Failed(format!("Weaviate refuses an object: {reason}")));
+                return Err(EngineError::Failed(format!(
+                    "Weaviate refuses an object: {reason}"
+                )));
             }
         }
         Ok(())
     }
 
     /// Moves what is left over to the removed items.
-    async fn bury(&self, collection: &str, left: Existing, pushed: &mut Pushed) -> Result<(), EngineError> {
+    async fn bury(
+        &self,
+        collection: &str,
+        left: Existing,
+        pushed: &mut Pushed,
+    ) -> Result<(), EngineError> {
         let gone = gone_of(collection);
         let mut batch = Vec::new();
         for (buried, id) in left.keys().enumerate() {
@@ -297,11 +348,19 @@ fn id_of(key: &str, photo: usize) -> String {
     let mut hash = Sha256::new();
     hash.update((photo as u64).to_le_bytes());
     hash.update(key);
-    let mut bytes: [u8; 16] = hash.finalize()[..16].try_into().expect("a digest is longer");
+    let mut bytes: [u8; 16] = hash.finalize()[..16]
+        .try_into()
+        .expect("a digest is longer");
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    let parts = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
     parts.join("-")
 }
 

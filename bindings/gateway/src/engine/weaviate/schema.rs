@@ -35,7 +35,9 @@ impl Description {
         let text = class["description"].as_str().unwrap_or_default();
         serde_json::from_str(text).map_err(|_| {
             let name = class["class"].as_str().unwrap_or_default();
-            EngineError::NotReady(format!("collection {name} was not made by `pocketlens push`"))
+            EngineError::NotReady(format!(
+                "collection {name} was not made by `pocketlens push`"
+            ))
         })
     }
 }
@@ -78,7 +80,8 @@ pub(super) fn class(
             "indexFilterable": filterable, "indexSearchable": false,
         })
     };
-    let of = |name: &str, kind: &str| json!({"name": name, "dataType": [kind], "indexFilterable": true});
+    let of =
+        |name: &str, kind: &str| json!({"name": name, "dataType": [kind], "indexFilterable": true});
     let mut properties = vec![
         text("plx_key", true),
         text("plx_group", true),
@@ -125,7 +128,12 @@ pub(super) fn class(
 }
 
 /// The properties of an item: what is filtered by, beside the whole payload as text.
-pub(super) fn properties(key: &str, group: &str, payload: &Value, columns: &[Column]) -> Map<String, Value> {
+pub(super) fn properties(
+    key: &str,
+    group: &str,
+    payload: &Value,
+    columns: &[Column],
+) -> Map<String, Value> {
     let mut properties = Map::new();
     let mut set = |name: &str, value: Value| properties.insert(name.to_owned(), value);
     set("plx_key", json!(key));
