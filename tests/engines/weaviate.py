@@ -15,7 +15,7 @@ KEY = "a-key-of-the-gateway"
 
 
 def ports(count):
-    """Free ports, all different. Pairs of gossip and data follow one another, as Weaviate wants them."""
+    """Free ports, all different. The one behind each is free too: Weaviate wants pairs (gossip and data, raft and its calls)."""
     found = []
     while len(found) < count:
         first, second = socket.socket(), socket.socket()
@@ -34,7 +34,7 @@ def ports(count):
 class Node:
     def __init__(self, folder, name, own, join, expect):
         self.folder, self.name = folder / name, name
-        self.rest, self.grpc, self.gossip, self.raft, self.rpc, self.profiling = own
+        self.rest, self.grpc, self.gossip, self.raft, self.profiling = own
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
@@ -45,7 +45,8 @@ class Node:
             "CLUSTER_DATA_BIND_PORT": str(self.gossip + 1),
             "CLUSTER_IN_LOCALHOST": "true",
             "RAFT_PORT": str(self.raft),
-            "RAFT_INTERNAL_RPC_PORT": str(self.rpc),
+            # On one host the others look for it here.
+            "RAFT_INTERNAL_RPC_PORT": str(self.raft + 1),
             "RAFT_BOOTSTRAP_EXPECT": str(expect),
             "GRPC_PORT": str(self.grpc),
             "GO_PROFILING_PORT": str(self.profiling),
@@ -59,11 +60,10 @@ class Node:
             "AUTHORIZATION_RBAC_ENABLED": "true",
             "AUTHORIZATION_RBAC_ROOT_USERS": "gateway",
             "LOG_LEVEL": "warning",
+            # Names of all nodes with their raft ports: on one host they differ.
+            "RAFT_JOIN": join_raft(expect),
             **({"CLUSTER_JOIN": join} if join else {}),
         }
-        if expect > 1:
-            # Names of all nodes with their raft ports: on one host they differ.
-            self.environment["RAFT_JOIN"] = join_raft(expect)
         self.process = None
 
     @property
@@ -89,7 +89,7 @@ class Node:
         except (OSError, KeyError, ValueError, IndexError):
             return False
 
-    def wait(self, seconds=120):
+    def wait(self, seconds=60):
         end = time.monotonic() + seconds
         while not self.ready():
             log = self.folder.with_suffix(".log")
@@ -117,8 +117,8 @@ def join_raft(expect):
 
 def cluster(folder, count):
     """`count` nodes that know one another, not yet started."""
-    numbers = ports(6 * count)
-    own = [numbers[6 * at : 6 * at + 6] for at in range(count)]
+    numbers = ports(5 * count)
+    own = [numbers[5 * at : 5 * at + 5] for at in range(count)]
     names = [f"node{at + 1}" for at in range(count)]
     RAFT[count] = {name: ports_[3] for name, ports_ in zip(names, own)}
     first = f"127.0.0.1:{own[0][2]}"

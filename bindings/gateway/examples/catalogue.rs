@@ -35,7 +35,7 @@ fn payload(random: &mut fastrand::Rng, item: usize) -> Value {
         "added": format!("20{:02}-{:02}-{:02}T{:02}:30:00{}", 10 + item % 16, 1 + item % 12, 1 + item % 28, item % 24, ["Z", "+02:00"][item % 2]),
         "tags": tags.iter().filter(|_| random.u8(0..3) == 0).collect::<Vec<_>>(),
         "place": {"lat": random.f64() * 170.0 - 85.0, "lon": random.f64() * 360.0 - 180.0},
-        "maker": {"country": ["DE", "FR", "IT"][item % 3]},
+        "maker": {"country": (["DE", "FR", "IT"][item % 3])},
     });
     // Fields that some items do not have.
     for (name, share) in [("brand", 9), ("price", 7), ("place", 5)] {
@@ -56,10 +56,13 @@ fn filters() -> Vec<Value> {
         one(json!({"key": "stock", "range": {"gt": 990}})),
         one(json!({"key": "stock", "match": {"any": [1, 2, 3, 500]}})),
         one(json!({"key": "open", "match": {"value": true}})),
-        one(json!({"key": "added", "range": {"gte": "2019-01-01", "lt": "2021-06-01T12:00:00+02:00"}})),
+        one(
+            json!({"key": "added", "range": {"gte": "2019-01-01", "lt": "2021-06-01T12:00:00+02:00"}}),
+        ),
         one(json!({"key": "tags", "match": {"value": "it's"}})),
-        one(json!({"key": "place", "geo_bounding_box": {"top_left": {"lat": 60, "lon": 170}, "bottom_right": {"lat": -10, "lon": -120}}})),
-        one(json!({"key": "maker.country", "match": {"value": "FR"}})),
+        one(
+            json!({"key": "place", "geo_bounding_box": {"top_left": {"lat": 60, "lon": 170}, "bottom_right": {"lat": -10, "lon": -120}}}),
+        ),
         one(json!({"is_empty": {"key": "brand"}})),
         one(json!({"is_empty": {"key": "tags"}})),
         one(json!({"has_id": ["item-17", "item-42", "none"]})),
@@ -69,7 +72,9 @@ fn filters() -> Vec<Value> {
             "must_not": [{"key": "brand", "match": {"value": "Puma"}}, {"key": "tags", "match": {"value": "sale"}}],
         }),
         json!({"must_not": [{"key": "brand", "match": {"value": "Nike"}}]}),
-        one(json!({"key": "place", "geo_radius": {"center": {"lat": 50, "lon": 8}, "radius": 2_000_000}})),
+        one(
+            json!({"key": "place", "geo_radius": {"center": {"lat": 50, "lon": 8}, "radius": 2_000_000}}),
+        ),
     ]
 }
 
@@ -89,7 +94,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let near = |random: &mut fastrand::Rng| -> Vec<f32> {
         let centre = &centres[random.usize(0..centres.len())];
         let noise = |random: &mut fastrand::Rng| (0..4).map(|_| random.f32() - 0.5).sum::<f32>();
-        centre.iter().map(|value| value + 0.6 * noise(random)).collect()
+        centre
+            .iter()
+            .map(|value| value + 0.6 * noise(random))
+            .collect()
     };
 
     let path = out.join("shop.plx");
@@ -98,7 +106,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (key, group) = (format!("item-{item}"), format!("group-{}", item / 3));
         let payload = payload(&mut random, item);
         let vector = near(&mut random);
-        writer.push(&ItemPhoto { key: &key, group: Some(&group), payload: &payload, vector: &vector })?;
+        writer.push(&ItemPhoto {
+            key: &key,
+            group: Some(&group),
+            payload: &payload,
+            vector: &vector,
+        })?;
     }
     writer.finish()?;
 
@@ -118,8 +131,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for question in 0..questions {
         // Every second one without a filter, the others with each in turn.
         let filter = (question % 2 == 1).then(|| &filters[question / 2 % filters.len()]);
-        let filter = filter.map(|filter| Filter::from_json(&filter.to_string())).transpose()?;
-        let prepared = filter.as_ref().map(|filter| index.prepare(filter)).transpose()?;
+        let filter = filter
+            .map(|filter| Filter::from_json(&filter.to_string()))
+            .transpose()?;
+        let prepared = filter
+            .as_ref()
+            .map(|filter| index.prepare(filter))
+            .transpose()?;
         let vector = EncodedVector::of(&near(&mut random))?;
         let values = vector.decode(DIM)?;
         let query = IndexQuery {

@@ -3,10 +3,10 @@
 //! Each column of the index is a property; a point has its latitude and longitude as numbers beside it, since Weaviate
 //! knows circles but no boxes.
 
-use pocketlens::index::ColumnKind;
 use pocketlens::index::filter::{
     Condition, Filter, GeoBox, Match, Number, Range, Scalar, Timestamp,
 };
+use pocketlens::index::{ColumnKind, MAX_COLUMNS};
 use serde_json::{Value, json};
 
 use super::super::EngineError;
@@ -48,6 +48,14 @@ fn of_condition(condition: &Condition, columns: &[Column]) -> Result<Value, Engi
         | Condition::GeoBox { key, .. }
         | Condition::IsEmpty(key) => {
             let Some(column) = columns.iter().find(|column| column.name == *key) else {
+                // `a.b` may be a field of a field; and of very many fields some have no column.
+                let outer = key.split('.').next().unwrap_or_default();
+                let may_exist = columns.iter().any(|column| column.name == outer);
+                if may_exist || columns.len() >= MAX_COLUMNS {
+                    let reason =
+                        format!("{key:?} is no column of the index: it cannot be filtered by here");
+                    return Err(EngineError::BadQuery(reason));
+                }
                 // A key that no item has.
                 return Ok(match condition {
                     Condition::IsEmpty(_) => everything(),
