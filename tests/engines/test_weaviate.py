@@ -175,7 +175,9 @@ def test_a_wrong_key_is_no_way_in(catalogue, pushed):
     assert done.returncode == 1 and "401" in done.stderr and "wrong" not in done.stderr
 
 
-def test_one_of_three_nodes_is_killed_under_load(catalogue, tmp_path):
+# The one that the gateway asks, and one that only holds replicas.
+@pytest.mark.parametrize("killed", [0, 2])
+def test_one_of_three_nodes_is_killed_under_load(catalogue, tmp_path, killed):
     index, questions = catalogue
     nodes = weaviate.cluster(tmp_path, 3)
     try:
@@ -191,7 +193,7 @@ def test_one_of_three_nodes_is_killed_under_load(catalogue, tmp_path):
         with shop.Gateway(engine, weaviate.KEY) as gateway:
             load = Load(gateway, asked, keys)
             load.until(lambda: load.answered >= 200)
-            nodes[1].kill()
+            nodes[killed].kill()
             at = load.answered
             load.until(lambda: load.answered >= at + 600)
             load.end()
