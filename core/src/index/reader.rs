@@ -304,7 +304,8 @@ impl Index {
         self.manifest.dim
     }
 
-    pub(super) fn dir(&self) -> &Path {
+    /// The directory that was opened.
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 
