@@ -128,6 +128,7 @@ impl From<lens::Answer> for Answer {
             confidence: answer.confidence,
             source: match answer.source {
                 lens::Source::Local => Source::Local,
+                lens::Source::Server => Source::Server,
             },
             times: Times {
                 decode: answer.times.decode,

@@ -9,7 +9,9 @@ pub(crate) mod eval;
 pub(crate) mod fit;
 pub(crate) mod index;
 pub(crate) mod mine;
+pub(crate) mod push;
 pub(crate) mod search;
+pub(crate) mod serve;
 mod update;
 
 use std::io::Write;
