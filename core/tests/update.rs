@@ -371,13 +371,22 @@ fn what_was_removed_is_told_until_it_is_back() {
     let index = update.commit().unwrap();
     assert_ne!(index.version(), version);
     let removed = |index: &Index, limit| {
-        let mut keys: Vec<String> = index.removed(limit).unwrap().into_iter().map(|item| item.key).collect();
+        let mut keys: Vec<String> = index
+            .removed(limit)
+            .unwrap()
+            .into_iter()
+            .map(|item| item.key)
+            .collect();
         keys.sort();
         keys
     };
     assert_eq!(removed(&index, 10), ["a", "b"]);
     assert_eq!(removed(&index, 1).len(), 1);
-    let a = index.removed(10).unwrap().into_iter().find(|item| item.key == "a");
+    let a = index
+        .removed(10)
+        .unwrap()
+        .into_iter()
+        .find(|item| item.key == "a");
     assert!(a.unwrap().vectors[0][0] > 0.99);
     assert_eq!(index.item("b").unwrap(), None);
 

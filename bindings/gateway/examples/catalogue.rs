@@ -63,6 +63,9 @@ fn filters() -> Vec<Value> {
         one(
             json!({"key": "place", "geo_bounding_box": {"top_left": {"lat": 60, "lon": 170}, "bottom_right": {"lat": -10, "lon": -120}}}),
         ),
+        one(json!({"key": "tags", "match": {"except": ["new", "sale"]}})),
+        one(json!({"key": "maker.country", "match": {"value": "FR"}})),
+        one(json!({"is_null": {"key": "brand"}})),
         one(json!({"is_empty": {"key": "brand"}})),
         one(json!({"is_empty": {"key": "tags"}})),
         one(json!({"has_id": ["item-17", "item-42", "none"]})),

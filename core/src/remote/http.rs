@@ -34,12 +34,18 @@ impl HttpTransport for UreqTransport {
         }
         let sent = match request.method {
             Method::Get => {
-                let message = builder.method("GET").body(()).map_err(|error| bad_request(&error))?;
+                let message = builder
+                    .method("GET")
+                    .body(())
+                    .map_err(|error| bad_request(&error))?;
                 self.0.run(limited(&self.0, message, request))
             }
             Method::Post => {
                 let body = request.body.clone();
-                let message = builder.method("POST").body(body).map_err(|error| bad_request(&error))?;
+                let message = builder
+                    .method("POST")
+                    .body(body)
+                    .map_err(|error| bad_request(&error))?;
                 self.0.run(limited(&self.0, message, request))
             }
         };
