@@ -50,7 +50,8 @@ def pushed(catalogue, node):
     there = count(node, index)
     second = shop.push(index, engine, weaviate.KEY)
     assert second["sent"] + second["unchanged"] == ITEMS and second["removed"] == 0
-    assert second["unchanged"] >= min(there, ITEMS) > 0
+    # The last batch is sent again: it may be stored and not yet be found.
+    assert second["unchanged"] >= there - 256 > 0
     return engine
 
 
@@ -102,7 +103,8 @@ def test_what_is_near_is_found_with_and_without_filters(catalogue, gateway):
             continue
         assert status == 200, (request.get("filter"), reply)
         assert len(reply["hits"]) == len(question["nearest"]), request.get("filter")
-        (filtered if "filter" in request else plain).append(shop.recall(reply["hits"], question["nearest"]))
+        share = shop.recall(reply["hits"], question["nearest"])
+        (filtered if "filter" in request else plain).append(share)
         scores = dict(question["nearest"])
         for hit in reply["hits"]:
             # Rounded to int8 there, and to nothing here.

@@ -4,6 +4,8 @@
 //! off goes on where it ended when it is started again, an update sends what has changed, and two pushes of one index do
 //! the same as one.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pocketlens::fingerprint::Fingerprint;
@@ -14,7 +16,9 @@ use sha2::{Digest, Sha256};
 
 use super::super::{EngineError, PushProgress, Pushed};
 use super::Weaviate;
-use super::schema::{Column, Description, Existing, class, columns_of, gone_of, properties};
+use super::schema::{
+    Column, Description, Existing, Stored, class, columns_of, gone_of, properties,
+};
 
 /// Objects that are sent at a time.
 const BATCH: usize = 256;
@@ -31,6 +35,9 @@ struct Target<'a> {
     columns: &'a [Column],
     existing: Existing,
     pushed: Pushed,
+    /// Names the push; with the number of the batch it stands in each object.
+    push: String,
+    batches: u32,
     batch: Vec<Value>,
 }
 
@@ -62,15 +69,24 @@ impl Weaviate {
             columns,
             most_photos: 1,
             pushed_at: now.map_or(0, |since| since.as_secs()),
+            pushing: Some(push_id()),
         };
-        let columns = self
+        let push = description.pushing.clone().unwrap_or_default();
+        let (columns, interrupted) = self
             .prepare(&collection, &mut description, replicas, shards)
             .await?;
+        let mut existing = self.existing(&collection).await?;
+        if let Some(interrupted) = interrupted {
+            self.undo_last_batch(&collection, &interrupted, &mut existing)
+                .await?;
+        }
         let mut target = Target {
-            existing: self.existing(&collection).await?,
+            existing,
             collection: &collection,
             columns: &columns,
             pushed: Pushed::default(),
+            push,
+            batches: 0,
             batch: Vec::new(),
         };
         let mut most_photos = 1;
@@ -84,6 +100,7 @@ impl Weaviate {
                 target.add(item);
                 if target.batch.len() >= BATCH {
                     self.flush(&mut target.batch).await?;
+                    target.batches += 1;
                 }
             }
             done += items.len() as u64;
@@ -99,6 +116,7 @@ impl Weaviate {
         self.revive(&collection, index).await?;
         description.most_photos = most_photos;
         description.meta.index_version = index.version();
+        description.pushing = None;
         self.describe(&collection, &description).await?;
         self.forget(info.fingerprint);
         Ok(pushed)
@@ -135,7 +153,7 @@ impl Weaviate {
         description: &mut Description,
         replicas: usize,
         shards: Option<usize>,
-    ) -> Result<Vec<Column>, EngineError> {
+    ) -> Result<(Vec<Column>, Option<String>), EngineError> {
         let path = format!("/v1/schema/{collection}");
         let gone = gone_of(collection);
         if self
@@ -156,7 +174,7 @@ impl Weaviate {
                 shards,
             );
             self.connection.post("/v1/schema", &made).await?;
-            return Ok(description.columns.clone());
+            return Ok((description.columns.clone(), None));
         };
         let before = Description::of_class(&found)?;
         description.most_photos = before.most_photos;
@@ -191,7 +209,35 @@ impl Weaviate {
             }
         }
         self.describe(collection, description).await?;
-        Ok(description.columns.clone())
+        Ok((description.columns.clone(), before.pushing))
+    }
+
+    /// Removes what the last batch of a push that was cut off has left: an object may be stored and not yet be among the
+    /// near ones, and sending it again would not change that.
+    async fn undo_last_batch(
+        &self,
+        collection: &str,
+        interrupted: &str,
+        existing: &mut Existing,
+    ) -> Result<(), EngineError> {
+        let of_push = |stored: &&Stored| stored.batch.starts_with(interrupted);
+        let Some(last) = existing
+            .values()
+            .filter(of_push)
+            .map(|stored| &stored.batch)
+            .max()
+        else {
+            return Ok(());
+        };
+        let last = last.clone();
+        let doubtful = existing.iter().filter(|(_, stored)| stored.batch == last);
+        let doubtful: Vec<String> = doubtful.map(|(id, _)| id.clone()).collect();
+        for id in doubtful {
+            let path = format!("/v1/objects/{collection}/{id}?consistency_level=QUORUM");
+            self.connection.delete(&path, None).await?;
+            existing.remove(&id);
+        }
+        Ok(())
     }
 
     /// Sets what a collection says of itself.
@@ -209,7 +255,7 @@ impl Weaviate {
         Ok(())
     }
 
-    /// All objects of a collection by id, with their digests: 100 bytes an object.
+    /// All objects of a collection by id: some 150 bytes an object.
     async fn existing(&self, collection: &str) -> Result<Existing, EngineError> {
         let mut existing = Existing::new();
         let mut after = String::new();
@@ -219,7 +265,7 @@ impl Weaviate {
                 id => format!(", after: {id:?}"),
             };
             let query = format!(
-                "{{ Get {{ {collection}(limit: {PAGE}{cursor}) {{ plx_digest _additional {{ id }} }} }} }}"
+                "{{ Get {{ {collection}(limit: {PAGE}{cursor}) {{ plx_digest plx_batch _additional {{ id }} }} }} }}"
             );
             let reply = self.connection.graphql(&query).await?;
             let objects = reply["data"]["Get"][collection]
@@ -228,8 +274,12 @@ impl Weaviate {
                 .unwrap_or_default();
             for object in &objects {
                 let id = object["_additional"]["id"].as_str().unwrap_or_default();
-                let digest = object["plx_digest"].as_str().unwrap_or_default();
-                existing.insert(id.to_owned(), digest.to_owned());
+                let text = |name: &str| object[name].as_str().unwrap_or_default().to_owned();
+                let stored = Stored {
+                    digest: text("plx_digest"),
+                    batch: text("plx_batch"),
+                };
+                existing.insert(id.to_owned(), stored);
             }
             match objects.last() {
                 Some(last) if objects.len() == PAGE => {
@@ -316,17 +366,30 @@ impl Target<'_> {
             let id = id_of(&item.key, photo);
             let mut properties = properties(&item.key, &item.group, &item.payload, self.columns);
             let digest = digest_of(&Value::Object(properties.clone()), vector);
-            if self.existing.remove(&id).as_deref() == Some(digest.as_str()) {
+            if self
+                .existing
+                .remove(&id)
+                .is_some_and(|stored| stored.digest == digest)
+            {
                 self.pushed.unchanged += 1;
                 continue;
             }
             properties.insert("plx_digest".to_owned(), json!(digest));
+            let batch = format!("{}-{:08}", self.push, self.batches);
+            properties.insert("plx_batch".to_owned(), json!(batch));
             self.batch.push(json!({
                 "class": self.collection, "id": id, "properties": properties, "vector": vector,
             }));
             self.pushed.sent += 1;
         }
     }
+}
+
+/// A name that no other push has.
+fn push_id() -> String {
+    // Hash maps are seeded with numbers that differ.
+    let random = RandomState::new().build_hasher().finish();
+    format!("{random:016x}")
 }
 
 /// The same for the same photo of the same item: a UUID of version 8 (RFC 9562), made of a digest.

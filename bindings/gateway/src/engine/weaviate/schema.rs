@@ -28,6 +28,8 @@ pub(super) struct Description {
     pub(super) most_photos: usize,
     /// Seconds since 1970, by the clock of who pushed.
     pub(super) pushed_at: u64,
+    /// The push that is under way, or was cut off.
+    pub(super) pushing: Option<String>,
 }
 
 impl Description {
@@ -87,6 +89,7 @@ pub(super) fn class(
         text("plx_group", true),
         text("plx_payload", false),
         text("plx_digest", false),
+        text("plx_batch", false),
     ];
     for column in columns {
         let name = column.property.as_str();
@@ -185,10 +188,18 @@ fn lookup<'a>(payload: &'a Value, name: &str) -> Option<&'a Value> {
     })
 }
 
-/// Names of collections that a name stands for, for tests and tools: the items, and those that are gone.
+/// The collection of the removed items of a collection.
 pub(super) fn gone_of(collection: &str) -> String {
     format!("{collection}_gone")
 }
 
-/// Existing objects by id, with the digest of what they hold.
-pub(super) type Existing = BTreeMap<String, String>;
+/// An object that is there.
+pub(super) struct Stored {
+    /// Of what it holds.
+    pub(super) digest: String,
+    /// The push and the batch that brought it.
+    pub(super) batch: String,
+}
+
+/// Objects that are there, by id.
+pub(super) type Existing = BTreeMap<String, Stored>;
