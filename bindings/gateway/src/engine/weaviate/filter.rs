@@ -24,7 +24,7 @@ pub(super) fn where_of(filter: &Filter, columns: &[Column]) -> Result<Option<Val
     if !filter.should.is_empty() {
         parts.push(any_of(each(&filter.should)?));
     }
-    parts.extend(each(&filter.must_not)?.into_iter().map(not));
+    parts.extend(each(&filter.must_not)?.iter().map(not));
     Ok(match parts.len() {
         0 => None,
         _ => Some(all_of(parts)),
@@ -102,7 +102,7 @@ fn on_column(condition: &Condition, column: &Column) -> Result<Value, EngineErro
                 return Err(EngineError::BadQuery(reason));
             }
             Ok(match test {
-                Match::Except(_) => all_of(vec![is_null(path, false), not(listed)]),
+                Match::Except(_) => all_of(vec![is_null(path, false), not(&listed)]),
                 Match::Value(_) | Match::Any(_) => listed,
             })
         }
@@ -216,7 +216,7 @@ fn nothing() -> Value {
     is_null("plx_key", true)
 }
 
-fn not(condition: Value) -> Value {
+fn not(condition: &Value) -> Value {
     json!({"operator": "Not", "operands": [condition]})
 }
 
