@@ -9,6 +9,7 @@ stage, `train.csv` (losses of training) and `held_out.csv` (unexplained shares o
 import argparse
 import csv
 import json
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -22,12 +23,15 @@ from export import export
 from loss import NAMES, TAPS, HeldOut, distillation, normalise
 from photos import SOURCES, Photo, load, split
 from schedule import Schedule
+from shape import DEFAULT, SHAPES, Shape
 from student import Student
+from targets import NarrowTeacher
 from teacher import Teacher
 
 WEIGHTS = Path("weights/mobilenetv2_1.0_teacher_int8pc.npz")
 LOG_STEPS = 50
 SCALE_CROPS = 64  # crops from which the teacher's scales are taken before the first step
+BASIS_CROPS = 512  # crops from which a narrow student's targets are chosen
 
 
 class Log:
@@ -51,10 +55,10 @@ class Log:
 class Run:
     """Everything that a step changes: student, optimiser, step count. Saved and restored as a whole."""
 
-    def __init__(self, folder: Path, schedule: Schedule, seed: int):
+    def __init__(self, folder: Path, schedule: Schedule, seed: int, shape: Shape = DEFAULT):
         torch.manual_seed(seed)
         self.folder, self.schedule, self.seed, self.step = folder, schedule, seed, 0
-        self.student = Student().to(memory_format=torch.channels_last).train()
+        self.student = Student(shape).to(memory_format=torch.channels_last).train()
         self.optimiser = torch.optim.AdamW(self.student.parameters(), lr=schedule.rate)
         self.exported = float("inf")  # held-out loss of what was exported last
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,6 +67,7 @@ class Run:
         state = {
             "step": self.step,
             "seed": self.seed,
+            "shape": self.student.shape.name,
             "schedule": asdict(self.schedule),
             "student": self.student.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -85,6 +90,8 @@ class Run:
         state = torch.load(path, weights_only=True)
         if state["seed"] != self.seed:
             raise SystemExit(f"{path}: written with seed {state['seed']}, asked for {self.seed}")
+        if state.get("shape", DEFAULT.name) != self.student.shape.name:
+            raise SystemExit(f"{path}: of shape {state['shape']}, asked for {self.student.shape.name}")
         self.step, self.exported = state["step"], state["exported"]
         self.student.load_state_dict(state["student"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -111,9 +118,32 @@ def measure(run: Run, held_out: HeldOut, teacher: Teacher, log: Log, stage: str)
     for mode, local in modes:
         shares = held_out.measure(run.student, teacher, local)
         means[mode] = sum(shares.values()) / len(shares)
-        taps = sum(shares[name] for name in TAPS) / len(TAPS)
+        taps = sum(shares[name] for name in TAPS) / len(TAPS)  # no shape goes without these
         log.write({"step": run.step, "stage": stage, "mode": mode, "mean": means[mode], "taps": taps, **shares})
     return means["chain"]
+
+
+def learned(terms: list[float]) -> float:
+    """The sum without the boundaries that are not compared."""
+    return sum(term for term in terms if not math.isnan(term))
+
+
+def narrowed(
+    run: Run, training: list[Photo], teacher: Teacher, tuned: Teacher | None
+) -> tuple[NarrowTeacher, NarrowTeacher | None]:
+    """Both teachers in the student's widths, on the bases of the first; chosen once and kept in the run folder."""
+    path = run.folder / "targets.pt"
+    narrow = NarrowTeacher(teacher, run.student.shape)
+    if path.exists():
+        narrow.load_state_dict(torch.load(path, weights_only=True), strict=False)
+    else:
+        narrow.fit(normalise(Batches(training, run.schedule, BASIS_CROPS, run.seed)[0]))
+        torch.save(narrow.projections(), path)
+    if tuned is None:
+        return narrow, None
+    other = NarrowTeacher(tuned, run.student.shape)
+    other.load_state_dict(narrow.projections(), strict=False)
+    return narrow, other
 
 
 def train(
@@ -124,6 +154,8 @@ def train(
     training, rest = split(photos)
     held_out = HeldOut(rest)
     print(f"{len(training)} photos to train on, {len(rest)} held out; {schedule}; from step {run.step}", flush=True)
+    if run.student.shape.narrow:
+        teacher, tuned = narrowed(run, training, teacher, tuned)
     if run.step == 0:
         first = Batches(training, schedule, SCALE_CROPS, run.seed)[0]
         run.student.match_scales(teacher.scales(normalise(first)))
@@ -148,9 +180,9 @@ def train(
         if run.step % LOG_STEPS == 0:
             terms, seconds = (window / LOG_STEPS).tolist(), (time.monotonic() - started) / LOG_STEPS
             rate = schedule.learning_rate(run.step - 1)
-            row = {"step": run.step, "stage": stage, "seconds": seconds, "rate": rate, "loss": sum(terms)}
+            row = {"step": run.step, "stage": stage, "seconds": seconds, "rate": rate, "loss": learned(terms)}
             log.write({**row, **dict(zip(NAMES, terms, strict=True))})
-            bar.set_postfix(stage=stage, loss=f"{sum(terms):.3f}")
+            bar.set_postfix(stage=stage, loss=f"{learned(terms):.3f}")
             window, started = torch.zeros(len(NAMES)), time.monotonic()
 
         ends = run.step == schedule.steps or schedule(run.step).name != stage
@@ -172,6 +204,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--shared", type=Path, required=True, help="folder that holds data/ and weights/")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and logs")
     parser.add_argument("--export", type=Path, help="ONNX file to write whenever a stage ends better than before")
+    parser.add_argument("--shape", choices=SHAPES, default=DEFAULT.name, help="widths and depth of the student")
+    parser.add_argument("--half-teacher", action="store_true", help="run the teacher in bfloat16: faster where the processor can")
     parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
     parser.add_argument("--any-licence", action="store_true", help="also photos whose terms do not permit shipping")
     parser.add_argument("--local-steps", type=int, default=3000)
@@ -206,12 +240,13 @@ def main() -> None:
     )
     if arguments.tuned_steps and not arguments.tuned_teacher:
         raise SystemExit("--tuned-steps needs --tuned-teacher")
-    run = Run(arguments.run, schedule, arguments.seed)
+    run = Run(arguments.run, schedule, arguments.seed, SHAPES[arguments.shape])
     run.resume()
     arguments.run.joinpath("options.json").write_text(json.dumps(vars(arguments), default=str, indent=1))
     photos = load(arguments.shared, tuple(arguments.sources), arguments.any_licence)
-    tuned = Teacher(arguments.tuned_teacher) if arguments.tuned_teacher else None
-    train(run, photos, Teacher(arguments.shared / WEIGHTS), arguments, tuned)
+    precision = torch.bfloat16 if arguments.half_teacher else torch.float32
+    tuned = Teacher(arguments.tuned_teacher, precision) if arguments.tuned_teacher else None
+    train(run, photos, Teacher(arguments.shared / WEIGHTS, precision), arguments, tuned)
 
 
 if __name__ == "__main__":
