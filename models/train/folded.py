@@ -17,7 +17,6 @@ from teacher import BLOCKS, C20_BOUNDARY, C39_INPUT_BOUNDARY, Convolution, pad, 
 # The stem and blocks 0-5: the 18 first convolutions of the teacher. They take more than half of the time of a pass
 # and see edges and texture, which instance discrimination on few photos has nothing to teach.
 TRUNK_STAGES = 7
-TAP_CHANNELS = {"c20": 64, "c39": 576, "c51": 1280}
 
 
 class FoldedConvolution(nn.Module):
@@ -43,7 +42,9 @@ class FoldedNetwork(nn.Module):
         """`c39` is the student's own head; without one (teacher), c39 is the first convolution of block 13."""
         super().__init__()
         self.stages = nn.ModuleList(nn.ModuleList(map(FoldedConvolution, stage)) for stage in stages)
-        self.residual = [False, *(block.residual for block in BLOCKS), False]
+        residual = [False, *(block.residual for block in BLOCKS), False]
+        # A stage without convolutions is a block that a narrow student leaves out.
+        self.residual = [adds and bool(stage) for adds, stage in zip(residual, stages, strict=True)]
         self.c39 = FoldedConvolution(c39) if c39 else None
         for stage in self.stages[:TRUNK_STAGES]:
             stage.requires_grad_(False)
@@ -76,7 +77,7 @@ class FoldedNetwork(nn.Module):
 
     @torch.no_grad()
     def trunk(self, image: torch.Tensor) -> torch.Tensor:
-        """The map between trunk and tail (N×32×H/8×W/8)."""
+        """The map between trunk and tail (N×32×H/8×W/8, of a narrow student with fewer channels)."""
         for number in range(TRUNK_STAGES):
             image, _ = self._stage(number, image)
         return image
@@ -100,6 +101,8 @@ class FoldedNetwork(nn.Module):
 
     def _stage(self, number: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """A stage's output, and that of its first convolution."""
+        if not self.stages[number]:
+            return x, x
         first = y = self.stages[number][0](x)
         for convolution in self.stages[number][1:]:
             y = convolution(y)

@@ -105,15 +105,16 @@ class HeldOut:
         """
         student.eval()
         sums = [[0.0, 0.0, 0.0, 0] for _ in NAMES]  # of squared errors, of targets, of their squares; count
+        device = next((parameter.device for parameter in student.parameters()), torch.device("cpu"))
         for crops in self.batches:
-            image = normalise(crops)
+            image = normalise(crops.to(device))
             boundaries, c39 = teacher(image)
             maps, own_c39 = student.local(image, boundaries) if local else student(image)
             learned = compared(student, boundaries)
             for total, own, target, counts in zip(sums, [*maps, own_c39], [*boundaries, c39], learned, strict=True):
                 if not counts:
                     continue
-                own, target = own.double(), target.double()
+                own, target = own.double().cpu(), target.double().cpu()
                 total[0] = total[0] + (own - target).square().sum(dim=(0, 2, 3))
                 total[1] = total[1] + target.sum(dim=(0, 2, 3))
                 total[2] = total[2] + target.square().sum(dim=(0, 2, 3))

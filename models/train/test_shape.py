@@ -7,6 +7,7 @@ import torch
 
 import distill
 from export import C42_BOUNDARY, export, outputs, read_student
+from folded import FoldedNetwork
 from loss import NAMES
 from schedule import Schedule
 from shape import DEFAULT, NANO, Shape
@@ -130,3 +131,19 @@ def test_nano_export_equals_the_student(tmp_path):
     for name, maps in {"c39": c39, "c42": c42, "c51": boundaries[-1]}.items():
         assert found[name].shape == tuple(maps.shape) == (1, outputs(NANO)[name][0], *found[name].shape[2:])
         assert np.sqrt(np.mean((found[name] - maps.numpy()) ** 2)) < 0.01 * maps.std().item(), name
+
+
+def test_nano_folds_and_unfolds():
+    student = trained_norms(Student(NANO))
+    image = torch.from_numpy(random_image(64, 96))
+    network = FoldedNetwork.from_student(student)
+    with torch.no_grad():
+        boundaries, c39 = student(image)
+        maps = network(image)
+    for own, expected in ((maps["c39"], c39), (maps["c51"], boundaries[-1]), (maps["c20"], boundaries[7])):
+        torch.testing.assert_close(own, expected, rtol=1e-3, atol=1e-3)
+    for parameter in network.parameters():
+        parameter.data += 0.05 * parameter.std() * torch.randn_like(parameter)
+    network.into_student(student)
+    with torch.no_grad():
+        torch.testing.assert_close(network(image)["c51"], student(image)[0][-1], rtol=1e-3, atol=1e-3)

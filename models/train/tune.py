@@ -166,7 +166,7 @@ def write(network: FoldedNetwork, arguments: argparse.Namespace) -> None:
         return
     student = read_student(arguments.student)
     network.into_student(student)
-    torch.save({"student": student.state_dict()}, arguments.run / "tuned.pt")
+    torch.save({"shape": student.shape.name, "student": student.state_dict()}, arguments.run / "tuned.pt")
     if arguments.export:
         export(student, arguments.export)
 
