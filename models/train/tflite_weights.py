@@ -5,8 +5,7 @@
     python teacher_onnx.py --weights target/teacher.npz --out target/teacher.onnx
 
 The 52 convolutions (and the classifier, which nobody reads) stand in the file in the order in which they run;
-`teacher.py` says what the result holds. The
-weights are not ours: write them outside of what is committed.
+`teacher.py` says what the result holds. The weights are not ours: write them outside of what is committed.
 """
 
 import argparse
