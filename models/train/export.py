@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from folded import C42_BOUNDARY
 from onnx_graph import OnnxGraph
 from shape import DEFAULT, SHAPES, Shape
 from student import ConvolutionNorm, Student
 from teacher import C20_BOUNDARY, C39_INPUT_BOUNDARY, C51_BOUNDARY
 
-C42_BOUNDARY = 1 + 14  # the block whose expansion is c42
 _BOUNDARY_NAMES = {C20_BOUNDARY: "c20", C51_BOUNDARY: "c51"}
 
 

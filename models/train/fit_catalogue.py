@@ -27,11 +27,12 @@ from contrastive import map_distance
 from distill import WEIGHTS, Log
 from export import export, read_student
 from folded import FoldedNetwork
-from heads import Heads, pooled
+from heads import Heads
 from loss import normalise
 from photos import Photo
 from photos import load as load_photos
 from recall import VIEWS, describe, views_of
+from recipe import RECIPES, pooled
 from tune import rate
 
 LOSSES = ("triplet", "semi-hard", "cosine-triplet", "contrastive", "coupled", "ranking", "arcface")
@@ -119,8 +120,7 @@ class Fitting:
 
     def describe(self, maps: dict[str, torch.Tensor]) -> torch.Tensor:
         """Unit vectors: all parts one after another."""
-        parts = self.heads(pooled(maps))
-        return parts.flatten(1) / parts.shape[1] ** 0.5
+        return self.heads.joint(pooled(maps, self.heads.recipe))
 
     def train_step(self, crops: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
         for group in self.optimiser.param_groups:
@@ -154,9 +154,10 @@ def fit(
     network: FoldedNetwork, items: list[Labelled], others: list[Photo], arguments: argparse.Namespace
 ) -> Fitting:
     """Trains `network` in place and returns it with its heads; goes on from the run's checkpoint where there is one."""
+    recipe = RECIPES[arguments.recipe]
     views = views_of(others[: arguments.fitted], others, VIEWS, arguments.seed)
-    taps = {tap: rows.reshape(-1, VIEWS, rows.shape[1]) for tap, rows in describe(network, views).items()}
-    heads = Heads.learned(taps)
+    taps = {tap: rows.reshape(-1, VIEWS, rows.shape[1]) for tap, rows in describe(network, views, recipe).items()}
+    heads = Heads.learned(taps, recipe)
     groups = 1 + max(item.group for item in items)
     dimensions = len(heads.taps) * heads.dimensions
     fitting = Fitting(network, heads, Objective(arguments.loss, groups + len(others), dimensions), arguments)
@@ -191,6 +192,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoint and the log")
     parser.add_argument("--student", type=Path, help="checkpoint of the student to fit; without it the teacher is")
     parser.add_argument("--loss", choices=LOSSES, default="triplet")
+    parser.add_argument("--recipe", choices=RECIPES, default="focused", help="descriptor to fit under")
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--groups-per-batch", type=int, default=8)
     parser.add_argument("--per-group", type=int, default=4)

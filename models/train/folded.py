@@ -17,6 +17,7 @@ from teacher import BLOCKS, C20_BOUNDARY, C39_INPUT_BOUNDARY, Convolution, pad, 
 # The stem and blocks 0-5: the 18 first convolutions of the teacher. They take more than half of the time of a pass
 # and see edges and texture, which instance discrimination on few photos has nothing to teach.
 TRUNK_STAGES = 7
+C42_BOUNDARY = 1 + 14  # the block whose expansion is c42
 
 
 class FoldedConvolution(nn.Module):
@@ -36,7 +37,7 @@ class FoldedConvolution(nn.Module):
 
 
 class FoldedNetwork(nn.Module):
-    """Input N×3×H×W, (pixel - 127.5) / 127.5, sides multiples of 32; gives the maps c20, c39 and c51."""
+    """Input N×3×H×W, (pixel - 127.5) / 127.5, sides multiples of 32; gives the maps c20, c39, c42 and c51."""
 
     def __init__(self, stages: list[list[Convolution]], c39: Convolution | None):
         """`c39` is the student's own head; without one (teacher), c39 is the first convolution of block 13."""
@@ -83,7 +84,7 @@ class FoldedNetwork(nn.Module):
         return image
 
     def tail(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """c20 (N×64×H/16×W/16), c39 (N×576×H/16×W/16) and c51 (N×1280×H/32×W/32) from the trunk's map."""
+        """c20, c39 (N×C×H/16×W/16), c42 and c51 (N×C×H/32×W/32) from the trunk's map."""
         maps = {}
         for number in range(TRUNK_STAGES, len(self.stages)):
             x, first = self._stage(number, x)
@@ -93,6 +94,8 @@ class FoldedNetwork(nn.Module):
                 maps["c39"] = self.c39(x)
             if number == C39_INPUT_BOUNDARY + 1 and self.c39 is None:
                 maps["c39"] = first
+            if number == C42_BOUNDARY:
+                maps["c42"] = first
         maps["c51"] = x
         return maps
 

@@ -21,11 +21,10 @@ from catalogue import Labelled, load
 from evaluate_recipe import mean_average_precision, shape
 from fit_catalogue import add_options, fit, start
 from folded import FoldedNetwork
-from heads import pooled
 from loss import normalise
 from photos import Photo
 from recall import VIEWS, describe, views_of
-from whitening import THREE_TAPS, describe_with, learned_whitening, supervised_whitening
+from recipe import RECIPES, Recipe, described, informed_whitenings, pooled, whitenings
 
 SET = "grocery"
 OWN_VIEWS = 4  # captures of each photo of the training half, beside the photo itself, for the whitening
@@ -43,45 +42,48 @@ def halves(rows: list[tuple[str, str, str]]) -> tuple[set[str], set[str]]:
 
 
 @torch.no_grad()
-def taps_of(network: FoldedNetwork, photos: list[np.ndarray]) -> dict[str, np.ndarray]:
+def taps_of(network: FoldedNetwork, photos: list[np.ndarray], recipe: Recipe) -> dict[str, np.ndarray]:
     """Pooled taps of whole photos, the longest side 320."""
-    found: dict[str, list[np.ndarray]] = {tap: [] for tap in THREE_TAPS}
+    found: dict[str, list[np.ndarray]] = {part.tap: [] for part in recipe}
     for pixels in photos:
         height, width = shape(*pixels.shape[:2])
         shrinks = pixels.shape[0] > height
         view = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        for tap, vectors in pooled(network(normalise(torch.from_numpy(view)[None]))).items():
-            if tap in found:
-                found[tap].append(vectors[0].numpy().astype(np.float64))
+        for tap, vectors in pooled(network(normalise(torch.from_numpy(view)[None])), recipe).items():
+            found[tap].append(vectors[0].numpy().astype(np.float64))
     return {tap: np.array(vectors) for tap, vectors in found.items()}
 
 
 class Measured:
     """The other half's queries in the whole database."""
 
-    def __init__(self, folder: Path, groups: set[str]):
+    def __init__(self, folder: Path, groups: set[str], recipe: Recipe):
+        self.recipe = recipe
         rows = read_set(folder)
         self.rows = [row for row in rows if row[2] == "database" or (row[2] == "query" and row[1] in groups)]
         paths = [folder / path for path, _, _ in self.rows]
         self.photos = [np.ascontiguousarray(cv2.imread(str(path))[:, :, ::-1]) for path in paths]
 
-    def __call__(self, network: FoldedNetwork, whitenings: dict) -> float:
-        return 100 * mean_average_precision(self.rows, describe_with(whitenings, taps_of(network, self.photos)))
+    def taps(self, network: FoldedNetwork) -> dict[str, np.ndarray]:
+        return taps_of(network, self.photos, self.recipe)
+
+    def __call__(self, taps: dict[str, np.ndarray], learned: dict) -> float:
+        return 100 * mean_average_precision(self.rows, described(learned, taps, self.recipe))
 
 
-def simulated(network: FoldedNetwork, others: list[Photo], count: int, seed: int) -> dict[str, np.ndarray]:
+def simulated(network: FoldedNetwork, others: list[Photo], seed: int, recipe: Recipe) -> dict[str, np.ndarray]:
     """Pooled taps of captures of photos beside the catalogue: photos×views×C."""
-    views = views_of(others[:count], others, VIEWS, seed)
-    return {tap: rows.reshape(-1, VIEWS, rows.shape[1]) for tap, rows in describe(network, views).items()}
+    taps = describe(network, views_of(others, others, VIEWS, seed), recipe)
+    return {tap: rows.reshape(-1, VIEWS, rows.shape[1]) for tap, rows in taps.items()}
 
 
 def own(
-    network: FoldedNetwork, items: list[Labelled], others: list[Photo], seed: int
+    network: FoldedNetwork, items: list[Labelled], others: list[Photo], seed: int, recipe: Recipe
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Pooled taps of the training half's photos and of captures of them, and their groups."""
     photos = [item.photo for item in items]
-    plain = taps_of(network, [photo.pixels for photo in photos])
-    captured = describe(network, views_of(photos, others, OWN_VIEWS, seed))
+    plain = taps_of(network, [photo.pixels for photo in photos], recipe)
+    captured = describe(network, views_of(photos, others, OWN_VIEWS, seed), recipe)
     labels = np.array([item.group for item in items])
     taps = {tap: np.concatenate([plain[tap], captured[tap]]) for tap in plain}
     return taps, np.concatenate([labels, np.repeat(labels, OWN_VIEWS)])
@@ -98,24 +100,23 @@ def main() -> None:
     rows = read_set(folder)
     trained, kept = halves(rows)
     items = load(folder, {path: group for path, group, _ in rows if group in trained})
-    measured = Measured(folder, kept)
+    recipe = RECIPES[arguments.recipe]
+    measured = Measured(folder, kept, recipe)
 
-    def learned(tuned: bool) -> dict:
-        views = simulated(network, others, arguments.fitted, arguments.seed)
-        if not tuned:
-            return {tap: learned_whitening(views[tap], size) for tap, size in THREE_TAPS.items()}
-        taps, labels = own(network, items, others, arguments.seed)
-        return {
-            tap: supervised_whitening(views[tap], taps[tap], labels, size, arguments.share)
-            for tap, size in THREE_TAPS.items()
-        }
+    def measure() -> tuple[float, float]:
+        """With a whitening that knows nothing of the catalogue, and with one that knows the training half."""
+        views = simulated(network, others, arguments.seed, recipe)
+        taps, labels = own(network, items, others, arguments.seed, recipe)
+        informed = informed_whitenings(views, taps, labels, arguments.share, recipe)
+        of_set = measured.taps(network)
+        return measured(of_set, whitenings(views, recipe)), measured(of_set, informed)
 
-    result = {"network": str(arguments.student or "teacher"), "loss": arguments.loss, "steps": arguments.steps}
-    result |= {"before": measured(network, learned(False)), "whitening_alone": measured(network, learned(True))}
+    result = {"network": str(arguments.student or "teacher"), "recipe": arguments.recipe}
+    result |= {"loss": arguments.loss, "steps": arguments.steps}
+    result["before"], result["whitening_alone"] = measure()
     print(result, flush=True)
     fit(network, items, others, arguments)
-    result["network_alone"] = measured(network, learned(False))
-    result["after"] = measured(network, learned(True))
+    result["network_alone"], result["after"] = measure()
     result["gain"] = result["after"] - result["before"]
     result |= {"minutes": (time.monotonic() - started) / 60, "processor_minutes": (time.process_time() - busy) / 60}
     arguments.run.joinpath("result.json").write_text(json.dumps(result, indent=1) + "\n")

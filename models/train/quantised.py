@@ -23,8 +23,8 @@ from tqdm import tqdm
 from augmentation import Batches
 from contrastive import map_distance
 from distill import Log
-from export import C42_BOUNDARY, outputs, read_student
-from folded import FoldedConvolution, FoldedNetwork
+from export import outputs, read_student
+from folded import C42_BOUNDARY, FoldedConvolution, FoldedNetwork
 from loss import normalise
 from onnx_graph import OnnxGraph
 from photos import SOURCES, load, split
@@ -90,7 +90,7 @@ class QuantisedConvolution(nn.Module):
 
 
 class QuantisedNetwork(FoldedNetwork):
-    """A folded student whose convolutions and sums are rounded; the same maps, and c42."""
+    """A folded student whose convolutions and sums are rounded; the same maps."""
 
     def __init__(self, student: Student):
         source = FoldedNetwork.from_student(student)
@@ -100,18 +100,12 @@ class QuantisedNetwork(FoldedNetwork):
         self.c39 = QuantisedConvolution(source.c39)
         self.sums = nn.ModuleDict({str(n): FakeQuantise() for n, adds in enumerate(self.residual) if adds})
 
-    def tail(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        self.c42 = None
-        return {**super().tail(x), "c42": self.c42}
-
     def _stage(self, number: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if not self.stages[number]:
             return x, x
         first = y = self.stages[number][0](x)
         for convolution in self.stages[number][1:]:
             y = convolution(y)
-        if number == C42_BOUNDARY:
-            self.c42 = first
         return (self.sums[str(number)](x + y) if self.residual[number] else y), first
 
 

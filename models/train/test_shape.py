@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import distill
-from export import C42_BOUNDARY, export, outputs, read_student
-from folded import FoldedNetwork
+from export import export, outputs, read_student
+from folded import C42_BOUNDARY, FoldedNetwork
 from loss import NAMES
 from schedule import Schedule
 from shape import DEFAULT, NANO, Shape
@@ -140,6 +140,8 @@ def test_nano_folds_and_unfolds():
     with torch.no_grad():
         boundaries, c39 = student(image)
         maps = network(image)
+        c42 = student.stages[C42_BOUNDARY].layers[0](boundaries[C42_BOUNDARY - 1])
+    torch.testing.assert_close(maps["c42"], c42, rtol=1e-3, atol=1e-3)
     for own, expected in ((maps["c39"], c39), (maps["c51"], boundaries[-1]), (maps["c20"], boundaries[7])):
         torch.testing.assert_close(own, expected, rtol=1e-3, atol=1e-3)
     for parameter in network.parameters():

@@ -40,16 +40,21 @@ def pca_whitening(vectors: np.ndarray, dimensions: int) -> Whitening:
     return mean, (axes[:, ::-1][:, :dimensions] / np.sqrt(values[::-1][:dimensions] + 1e-9)).T
 
 
-def learned_whitening(views: np.ndarray, dimensions: int) -> Whitening:
+def learned_whitening(views: np.ndarray, dimensions: int, shrinkage: float = SHRINKAGE) -> Whitening:
     """From photos×views×C: whitens what differs between views, keeps what differs between photos."""
     mean = views.mean((0, 1))
     inside = (views - views.mean(1, keepdims=True)).reshape(-1, views.shape[2])
     total = np.cov((views - mean).reshape(-1, views.shape[2]).T)
-    return mean, _projection(inside.T @ inside / len(inside), total, dimensions)
+    return mean, _projection(inside.T @ inside / len(inside), total, dimensions, shrinkage)
 
 
 def supervised_whitening(
-    views: np.ndarray, rows: np.ndarray, labels: np.ndarray, dimensions: int, share: float
+    views: np.ndarray,
+    rows: np.ndarray,
+    labels: np.ndarray,
+    dimensions: int,
+    share: float,
+    shrinkage: float = SHRINKAGE,
 ) -> Whitening:
     """As `learned_whitening`, with a share of a catalogue's own photos (N×C) that have labels in both covariances."""
     inside = (views - views.mean(1, keepdims=True)).reshape(-1, views.shape[2])
@@ -59,12 +64,12 @@ def supervised_whitening(
     flat = views.reshape(-1, views.shape[2])
     total = (1 - share) * np.cov(flat.T) + share * np.cov(rows.T)
     mean = (1 - share) * flat.mean(0) + share * rows.mean(0)
-    return mean, _projection(within, total, dimensions)
+    return mean, _projection(within, total, dimensions, shrinkage)
 
 
-def _projection(within: np.ndarray, total: np.ndarray, dimensions: int) -> np.ndarray:
+def _projection(within: np.ndarray, total: np.ndarray, dimensions: int, shrinkage: float) -> np.ndarray:
     """dimensions×C: `within` becomes the identity, of what is left the directions in which `total` is widest."""
-    within = (1 - SHRINKAGE) * within + SHRINKAGE * np.trace(within) / len(within) * np.eye(len(within))
+    within = (1 - shrinkage) * within + shrinkage * np.trace(within) / len(within) * np.eye(len(within))
     values, axes = np.linalg.eigh(within)
     flatten = axes @ np.diag(values**-0.5) @ axes.T
     _, directions = np.linalg.eigh(flatten @ total @ flatten)
