@@ -1,10 +1,14 @@
 //! The facade: one object, one call. A photo in, hits and a verdict out.
 
+mod update;
+
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backbone::{BackboneError, FeatureMap, RunOptions};
 use crate::bundle::{Bundle, BundleError};
+use crate::cancel::CancelToken;
 use crate::descriptor::{HeatMap, LocalFeatures};
 use crate::embedder::{EmbedError, Embedder};
 #[cfg(feature = "codecs")]
@@ -14,6 +18,8 @@ use crate::index::filter::Filter;
 use crate::index::{GroupBy, Hit, Index, IndexError, IndexQuery, Ranking};
 use crate::rerank::{Candidate, Evidence, Rerank};
 use crate::verdict::{Calibration, Precision, Verdict};
+
+pub use update::{LensUpdate, NewPhoto};
 
 /// An index and the network that made it, ready to be asked.
 ///
@@ -28,7 +34,7 @@ use crate::verdict::{Calibration, Precision, Verdict};
 /// # Ok::<(), pocketlens::lens::LensError>(())
 /// ```
 pub struct Lens {
-    embedder: Embedder,
+    embedder: Arc<Embedder>,
     index: Index,
     #[cfg(feature = "codecs")]
     limits: crate::image::Limits,
@@ -54,6 +60,8 @@ pub struct Query {
     pub rerank: Option<Rerank>,
     /// Show with each hit where the photo is like it: [`Answer::heat_maps`].
     pub explain: bool,
+    /// Raised by whoever no longer wants the answer.
+    pub cancel: Option<CancelToken>,
 }
 
 impl Default for Query {
@@ -67,6 +75,7 @@ impl Default for Query {
             match_precision: Precision::default(),
             rerank: None,
             explain: false,
+            cancel: None,
         }
     }
 }
@@ -137,6 +146,17 @@ pub enum LensError {
     Backbone(#[from] BackboneError),
 }
 
+impl LensError {
+    /// Whether nothing is wrong: [`Query::cancel`] was raised.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(
+            self,
+            Self::Embed(EmbedError::Backbone(BackboneError::Cancelled))
+                | Self::Backbone(BackboneError::Cancelled)
+        )
+    }
+}
+
 impl Lens {
     /// Opens an index directory with the bundle that it carries.
     ///
@@ -146,7 +166,7 @@ impl Lens {
         let index = Index::open(index.as_ref())?;
         let embedder = Embedder::new(Bundle::open(index.bundle_path())?)?;
         Ok(Self {
-            embedder,
+            embedder: Arc::new(embedder),
             index,
             #[cfg(feature = "codecs")]
             limits: crate::image::Limits::default(),
@@ -161,10 +181,32 @@ impl Lens {
         let index = Index::open(index.as_ref())?;
         index.check_fingerprint(bundle.fingerprint())?;
         Ok(Self {
-            embedder: Embedder::new(bundle)?,
+            embedder: Arc::new(Embedder::new(bundle)?),
             index,
             #[cfg(feature = "codecs")]
             limits: crate::image::Limits::default(),
+        })
+    }
+
+    /// The index as it is on disk now, after an update. The network stays loaded where the model is the same.
+    /// This object goes on answering from what it has open.
+    ///
+    /// # Errors
+    /// As [`Lens::open`].
+    pub fn reopened(&self) -> Result<Self, LensError> {
+        self.with_index(Index::open(self.index.dir())?)
+    }
+
+    pub(crate) fn with_index(&self, index: Index) -> Result<Self, LensError> {
+        let embedder = match index.check_fingerprint(self.embedder.bundle().fingerprint()) {
+            Ok(()) => self.embedder.clone(),
+            Err(_) => Arc::new(Embedder::new(Bundle::open(index.bundle_path())?)?),
+        };
+        Ok(Self {
+            embedder,
+            index,
+            #[cfg(feature = "codecs")]
+            limits: self.limits,
         })
     }
 
@@ -220,6 +262,15 @@ impl Lens {
         self.answer(input, query, Instant::now())
     }
 
+    /// Searches with a picture that has the network's size already, as [`Frame::fit`] and [`Embedder::input`] make
+    /// it: for frames that must be handed back before the answer is there. The query's region is not looked at again.
+    ///
+    /// # Errors
+    /// As [`Lens::search`].
+    pub fn search_input(&self, input: Pixels, query: &Query) -> Result<Answer, LensError> {
+        self.answer(|| Ok(input), query, Instant::now())
+    }
+
     /// `input` crops and resizes what has been decoded since `start`.
     fn answer(
         &self,
@@ -240,6 +291,10 @@ impl Lens {
             None => None,
         };
         times.search = start.elapsed() - times.decode - times.resize;
+        let run = RunOptions {
+            cancel: query.cancel.as_ref().map(CancelToken::flag),
+            ..RunOptions::default()
+        };
         let mut best: Option<Ranking> = None;
         // Of the photo as it is.
         let mut upright = None;
@@ -250,7 +305,7 @@ impl Lens {
             if turn > 0 {
                 input = Orientation::Rotate90.apply(input);
             }
-            let (embedding, maps) = self.embedder.look(&input, &RunOptions::default())?;
+            let (embedding, maps) = self.embedder.look(&input, &run)?;
             times.backbone += embedding.backbone;
             times.describe += embedding.describe;
             let searched = Instant::now();

@@ -4,7 +4,8 @@
 //! The modules stand in the order in which data flows: [`image`] (pixels in), [`backbone`]
 //! (feature maps), [`descriptor`] (maps to a unit vector), [`index`] (nearest items), [`rerank`]
 //! (a closer look at the best), [`verdict`] (is it really there). [`bundle`] holds what decides a descriptor; `embedder` makes it ready to
-//! run, and `lens` is the whole job as one object.
+//! run, and [`lens`] is the whole job as one object; [`live`] asks it with the
+//! frames of a camera.
 
 pub mod image;
 
@@ -20,9 +21,11 @@ pub(crate) mod kernel;
 pub mod rerank;
 pub mod verdict;
 
+pub mod cancel;
 pub mod lens;
+pub mod live;
 
-#[cfg(feature = "build")]
+#[cfg(feature = "catalogue")]
 pub mod build;
 #[cfg(feature = "build")]
 pub mod evaluation;

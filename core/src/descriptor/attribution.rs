@@ -3,11 +3,12 @@
 //! Sum pooling is linear, and so is whitening: with the pooled map `z = Σ αₗ·fₗ`, the whitened part `P·(z/‖z‖ − μ)` and
 //! another descriptor `y`, a part's share of the cosine is `k·(Pᵀy)·(z/‖z‖ − μ) = Σ k·αₗ·((Pᵀy)·fₗ/‖z‖ − (Pᵀy)·μ)`, where `k`
 //! holds the norms and the part's weight and `Σ αₗ = 1`. The summands are the locations' shares; together they are
-//! exactly the cosine. (Class activation mapping, Zhou et al., "Learning deep features for discriminative localization",
+//! exactly the cosine. A signed power of the pooled map, `sign(z)·|z|ᵖ = Σ αₗ·fₗ·|z|ᵖ⁻¹`, splits alike. (Class activation mapping, Zhou et al., "Learning deep features for discriminative localization",
 //! CVPR 2016, is the same for a classifier's sum.)
 
 use super::{
-    Learned, Maps, Part, Pool, Recipe, Whitening, location_weights, part_map, spoc, to_unit_length,
+    Learned, Maps, Part, Pool, Recipe, Whitening, location_weights, part_map, signed_power, spoc,
+    to_unit_length,
 };
 use crate::backbone::FeatureMap;
 use crate::image::Pixels;
@@ -195,17 +196,26 @@ impl PartShares {
         if whitening.channels() != map.channels() || !is_linear(part) {
             return None;
         }
-        let back = back(whitening, target)?;
+        let mut back = back(whitening, target)?;
         let weights =
             location_weights(part, map).unwrap_or_else(|| vec![1.0; map.height() * map.width()]);
         let total: f64 = weights.iter().sum();
         let mut pooled = spoc::weighted(map, &weights);
+        let linear = pooled.clone();
+        signed_power(&mut pooled, part.power);
         let length = norm(&pooled);
         to_unit_length(&mut pooled);
         let mut values = whitening.apply(&pooled);
         let whitened = norm(&values);
         to_unit_length(&mut values);
         let against_mean = dot(&back, whitening.mean());
+        // A power multiplies each sum by what depends on the sum alone, so it is split as the sum is.
+        for ((back, &before), &after) in back.iter_mut().zip(&linear).zip(&pooled) {
+            *back *= match before {
+                0.0 => 0.0,
+                _ => f64::from(after) * length / f64::from(before),
+            };
+        }
         let share = |(location, weight): (&[f32], &f64)| {
             // What a dead map gives depends on no location.
             let feature = if length > 0.0 {
@@ -290,6 +300,8 @@ mod tests {
             let mut recipe = Recipe::three_taps();
             recipe.parts[0].dim = 12;
             recipe.parts[1].weight = 1.7;
+            recipe.parts[0].power = 0.5;
+            recipe.parts[2].power = 0.7;
             let maps = [
                 random_map(&mut rng, 8, 10, 24),
                 random_map(&mut rng, 8, 10, 130),

@@ -202,6 +202,31 @@ impl<'a> Frame<'a> {
         Self { samples, ..self }
     }
 
+    /// Columns, as the camera's sensor has them.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Rows, as the camera's sensor has them.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// About how bright a sample of the sensor is, 0 to 255; 0 outside of the frame.
+    pub(crate) fn light(&self, x: u32, y: u32) -> u8 {
+        let of = |plane: &Plane<'_>| {
+            let at = y as usize * plane.row_stride + x as usize * plane.pixel_stride;
+            plane.data.get(at).copied().unwrap_or(0)
+        };
+        match &self.samples {
+            Samples::Yuv([luma, ..], _) => of(luma),
+            Samples::Rgb(planes) => {
+                let [red, green, blue] = planes.each_ref().map(|plane| u16::from(of(plane)));
+                ((red + 2 * green + blue) / 4) as u8
+            }
+        }
+    }
+
     /// The region (of the upright frame; the whole without one) at the size a backbone reads.
     ///
     /// O(pixels of the frame), one pass.

@@ -296,7 +296,8 @@ impl Index {
         self.manifest.dim
     }
 
-    pub(super) fn dir(&self) -> &Path {
+    /// The directory that was opened.
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 

@@ -83,6 +83,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         match_precision: arguments.precision.unwrap_or_default(),
         rerank,
         explain: arguments.heat_maps.is_some() || arguments.html.is_some(),
+        cancel: None,
     };
     if arguments.rerank.is_some() && !lens.index().has_local_features() {
         bail!(

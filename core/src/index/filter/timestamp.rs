@@ -22,6 +22,12 @@ pub struct Timestamp(i64);
 pub struct NotATimestamp;
 
 impl Timestamp {
+    /// So many microseconds since 1970-01-01T00:00:00Z; the nearest of the years 0000 to 9999.
+    pub fn from_micros(micros: i64) -> Self {
+        let day = |year| days_since_1970(year, 1, 1) * DAY * MICROS;
+        Self(micros.clamp(day(0), day(10_000) - 1))
+    }
+
     /// Microseconds since 1970-01-01T00:00:00Z.
     pub fn micros(self) -> i64 {
         self.0

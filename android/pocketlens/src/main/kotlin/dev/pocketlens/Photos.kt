@@ -1,0 +1,49 @@
+package dev.pocketlens
+
+import java.io.File
+
+/**
+ * Searches with an encoded photo: JPEG, PNG or WebP. Ends with the coroutine: what is cancelled costs nothing more.
+ *
+ * @throws PocketlensException.BadInput when the bytes are no sound photo, or the filter does not fit the payloads.
+ */
+suspend fun Lens.search(photo: ByteArray, query: Query = Query()): Answer =
+    searchPhoto(photo, query, null)
+
+/**
+ * Searches with a photo file.
+ *
+ * @throws PocketlensException.Storage when it cannot be read; else as [search].
+ */
+suspend fun Lens.search(photo: File, query: Query = Query()): Answer =
+    searchFile(photo.path, query, null)
+
+/** Searches with a frame of a camera: see [PlanarImage] and [Frame.Companion]. */
+suspend fun Lens.search(frame: Frame, query: Query = Query()): Answer = search(frame, query, null)
+
+/** Opens an index with the model that it carries. */
+suspend fun Lens.Companion.open(index: File): Lens = open(index.path)
+
+/** Describes an encoded photo: a unit vector of [BundleInfo.dim] numbers, the same bits on every platform. */
+suspend fun Bundle.describe(photo: ByteArray, region: Region? = null): Descriptor =
+    describePhoto(photo, region, null)
+
+/** Describes a frame. */
+suspend fun Bundle.describe(frame: Frame): Descriptor = describe(frame, null)
+
+/** Adds photos of items, or replaces the items of known keys: all of them, or, on an error, none. */
+suspend fun Lens.put(vararg items: NewItem): IndexInfo = update(items.asList(), emptyList())
+
+/** Removes items. */
+suspend fun Lens.remove(vararg keys: String): IndexInfo = update(emptyList(), keys.asList())
+
+/**
+ * Applies a pack that was fetched, and takes up the index that it leads to. With a key, of 64 hexadecimal digits, only
+ * one signed with its other half.
+ *
+ * @throws PocketlensException.Damaged when the pack is damaged or not signed; the index is then as it was.
+ */
+suspend fun Lens.apply(index: File, pack: File, key: String? = null): IndexInfo {
+    applyPack(index.path, pack.path, key).close()
+    return reload()
+}

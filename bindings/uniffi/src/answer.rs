@@ -1,0 +1,163 @@
+//! What comes back.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use pocketlens::descriptor::HeatMap;
+use pocketlens::lens;
+use pocketlens::rerank;
+use pocketlens::verdict;
+
+use crate::{Value, value};
+
+/// Hits, best first, and whether to believe them.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct Answer {
+    /// At most `k`.
+    pub hits: Vec<Hit>,
+    /// Whether the first hit is what the photo shows.
+    pub verdict: Verdict,
+    /// Probability that the first hit is right, 0 to 1.
+    pub confidence: f32,
+    /// Who answered.
+    pub source: Source,
+    /// Time spent in each stage.
+    pub times: Times,
+}
+
+/// The answer in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum Verdict {
+    /// The first hit is what the photo shows.
+    Match,
+    /// It may be: ask the user or a server.
+    Unsure,
+    /// The catalogue does not have it.
+    NoMatch,
+}
+
+/// Who answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum Source {
+    /// The index on this device.
+    Local,
+    /// A server.
+    Server,
+}
+
+/// An item that was found.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct Hit {
+    /// Names the item.
+    pub key: String,
+    /// The group that it belongs to; its own key where none was given.
+    pub group: String,
+    /// Cosine with its best photo, -1 to 1.
+    pub score: f32,
+    /// What was indexed with it.
+    pub payload: HashMap<String, Value>,
+    /// How many of the best items are of its group, where there is one hit a group.
+    pub votes: Option<u32>,
+    /// What the second look saw, where there was one.
+    pub evidence: Option<Evidence>,
+    /// Where the photo is like it, where that was asked for and can be told.
+    pub explanation: Option<Explanation>,
+}
+
+/// What parts of the photo say of a hit.
+#[derive(Clone, Copy, Debug, PartialEq, uniffi::Record)]
+pub struct Evidence {
+    /// How alike the parts are, -1 to 1.
+    pub likeness: f64,
+    /// Pairs of parts that lie alike.
+    pub inliers: u32,
+    /// How large the photo shows the thing, by the hit's photo.
+    pub scale: f64,
+    /// How far it is turned, in radians.
+    pub rotation: f64,
+}
+
+/// Where a photo, upright and cropped to its region, is like a hit: shares of the score over a grid, together the score.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct Explanation {
+    /// Places in a row.
+    pub columns: u32,
+    /// Rows.
+    pub rows: u32,
+    /// What each place adds to the score, row by row; less than 0 where it speaks against it.
+    pub shares: Vec<f32>,
+}
+
+/// Time spent in each stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct Times {
+    /// Reading and decoding.
+    pub decode: Duration,
+    /// Crop and resize.
+    pub resize: Duration,
+    /// The network.
+    pub backbone: Duration,
+    /// Pooling, whitening, fusion.
+    pub describe: Duration,
+    /// The index.
+    pub search: Duration,
+    /// All of it.
+    pub total: Duration,
+}
+
+impl From<lens::Answer> for Answer {
+    fn from(answer: lens::Answer) -> Self {
+        let mut evidence = answer.evidence.into_iter();
+        let mut heat_maps = answer.heat_maps.into_iter();
+        let hits = answer.hits.into_iter().map(|hit| Hit {
+            key: hit.key,
+            group: hit.group,
+            score: hit.score,
+            payload: value::members(hit.payload),
+            votes: hit.votes,
+            evidence: evidence.next().flatten().map(Into::into),
+            explanation: heat_maps.next().map(Into::into),
+        });
+        Self {
+            hits: hits.collect(),
+            verdict: match answer.verdict {
+                verdict::Verdict::Match => Verdict::Match,
+                verdict::Verdict::Unsure => Verdict::Unsure,
+                verdict::Verdict::NoMatch => Verdict::NoMatch,
+            },
+            confidence: answer.confidence,
+            source: match answer.source {
+                lens::Source::Local => Source::Local,
+            },
+            times: Times {
+                decode: answer.times.decode,
+                resize: answer.times.resize,
+                backbone: answer.times.backbone,
+                describe: answer.times.describe,
+                search: answer.times.search,
+                total: answer.times.total,
+            },
+        }
+    }
+}
+
+impl From<rerank::Evidence> for Evidence {
+    fn from(evidence: rerank::Evidence) -> Self {
+        Self {
+            likeness: evidence.likeness,
+            inliers: evidence.alignment.inliers as u32,
+            scale: evidence.alignment.scale,
+            rotation: evidence.alignment.rotation,
+        }
+    }
+}
+
+impl From<HeatMap> for Explanation {
+    fn from(heat: HeatMap) -> Self {
+        Self {
+            columns: heat.width() as u32,
+            rows: heat.height() as u32,
+            shares: heat.shares().iter().map(|&share| share as f32).collect(),
+        }
+    }
+}

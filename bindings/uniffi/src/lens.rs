@@ -1,0 +1,212 @@
+//! The one object of an app: an index with its model, ready to be asked.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use pocketlens::lens::{self, NewPhoto};
+
+use crate::{
+    Answer, Bundle, CancelToken, Frame, IndexInfo, LogLevel, PocketlensError, Query, Value,
+    observer, query, task, value,
+};
+
+/// An index and the model that made it. Shared between threads; asked from any number of them.
+#[derive(uniffi::Object)]
+pub struct Lens {
+    /// Replaced as a whole when the index was updated; who has it goes on with it.
+    current: RwLock<Arc<lens::Lens>>,
+}
+
+/// A photo of an item that is to be found from now on.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct NewItem {
+    /// Names the item. The first photo of a key replaces the item of that key, further ones add to it.
+    pub key: String,
+    /// JPEG, PNG or WebP.
+    pub photo: Vec<u8>,
+    /// Items that answer as one; the key when absent.
+    #[uniffi(default = None)]
+    pub group: Option<String>,
+    /// What filters ask, and what comes back with a hit.
+    #[uniffi(default)]
+    pub payload: HashMap<String, Value>,
+}
+
+#[uniffi::export]
+impl Lens {
+    /// Opens an index with the bundle that it carries.
+    ///
+    /// # Errors
+    /// [`PocketlensError::Storage`], [`PocketlensError::Damaged`] or [`PocketlensError::Incompatible`].
+    #[uniffi::constructor]
+    pub async fn open(path: String) -> Result<Arc<Self>, PocketlensError> {
+        task::run_whole(move || Ok(Self::of(lens::Lens::open(PathBuf::from(path))?))).await
+    }
+
+    /// Makes an empty index of a bundle: a catalogue that grows on the device.
+    ///
+    /// # Errors
+    /// [`PocketlensError::BadInput`] when the directory holds something else.
+    #[uniffi::constructor]
+    pub async fn create(path: String, bundle: Arc<Bundle>) -> Result<Arc<Self>, PocketlensError> {
+        task::run_whole(move || {
+            let lens = lens::Lens::create(PathBuf::from(path), bundle.bundle())?;
+            Ok(Self::of(lens))
+        })
+        .await
+    }
+
+    /// What the index holds.
+    pub fn info(&self) -> IndexInfo {
+        let lens = self.current();
+        let info = lens.index().info();
+        IndexInfo {
+            items: info.items,
+            photos: info.rows,
+            dim: info.dim as u32,
+            bytes: info.bytes,
+            fingerprint: info.fingerprint.to_string(),
+            calibrated: info.calibrated,
+            local_features: lens.index().has_local_features(),
+        }
+    }
+
+    /// The model: frames are cut to its size, and it describes photos.
+    pub fn bundle(&self) -> Arc<Bundle> {
+        Bundle::of_lens(self.current())
+    }
+
+    /// Searches with a frame. The region of the query is not looked at: the frame has its own.
+    ///
+    /// # Errors
+    /// [`PocketlensError::BadInput`] for a filter that does not fit the payloads, [`PocketlensError::Cancelled`].
+    pub async fn search(
+        &self,
+        frame: Arc<Frame>,
+        query: Query,
+        cancel: Option<Arc<CancelToken>>,
+    ) -> Result<Answer, PocketlensError> {
+        let lens = self.current();
+        task::run(query::token(cancel), move |cancel| {
+            let query = query.into_core(Some(cancel))?;
+            answered(lens.search_input(frame.input().clone(), &query))
+        })
+        .await
+    }
+
+    /// Searches with an encoded photo: JPEG, PNG or WebP.
+    ///
+    /// # Errors
+    /// [`PocketlensError::BadInput`] when the bytes are no sound photo; else as [`Lens::search`].
+    pub async fn search_photo(
+        &self,
+        photo: Vec<u8>,
+        query: Query,
+        cancel: Option<Arc<CancelToken>>,
+    ) -> Result<Answer, PocketlensError> {
+        let lens = self.current();
+        task::run(query::token(cancel), move |cancel| {
+            let query = query.into_core(Some(cancel))?;
+            answered(lens.search_encoded(&photo, &query))
+        })
+        .await
+    }
+
+    /// Searches with a photo file.
+    ///
+    /// # Errors
+    /// [`PocketlensError::Storage`] when it cannot be read; else as [`Lens::search_photo`].
+    pub async fn search_file(
+        &self,
+        path: String,
+        query: Query,
+        cancel: Option<Arc<CancelToken>>,
+    ) -> Result<Answer, PocketlensError> {
+        let lens = self.current();
+        task::run(query::token(cancel), move |cancel| {
+            let query = query.into_core(Some(cancel))?;
+            answered(lens.search_file(&PathBuf::from(path), &query))
+        })
+        .await
+    }
+
+    /// Adds photos of items, replaces items of known keys and removes others, all at once or, on an error, not at all.
+    /// Later searches see the change.
+    ///
+    /// # Errors
+    /// [`PocketlensError::BadInput`] names the key, [`PocketlensError::Storage`] while another writer has the index.
+    pub async fn update(
+        self: Arc<Self>,
+        put: Vec<NewItem>,
+        remove: Vec<String>,
+    ) -> Result<IndexInfo, PocketlensError> {
+        task::run_whole(move || {
+            let lens = self.current();
+            let mut update = lens.update()?;
+            for key in remove {
+                update.remove(&key)?;
+            }
+            for item in put {
+                let payload = value::payload(item.payload)?;
+                let photo = NewPhoto {
+                    key: &item.key,
+                    group: item.group.as_deref(),
+                    payload: &payload,
+                };
+                update
+                    .put_encoded(&photo, &item.photo)
+                    .map_err(|error| PocketlensError::from(error).of_item(&item.key))?;
+            }
+            self.replace(update.commit()?);
+            Ok(self.info())
+        })
+        .await
+    }
+
+    /// Takes up the index as it is on disk now: after a pack was applied, or another process has changed it.
+    ///
+    /// # Errors
+    /// As [`Lens::open`]; the index that is open stays then.
+    pub async fn reload(self: Arc<Self>) -> Result<IndexInfo, PocketlensError> {
+        task::run_whole(move || {
+            self.replace(self.current().reopened()?);
+            Ok(self.info())
+        })
+        .await
+    }
+}
+
+impl Lens {
+    fn of(lens: lens::Lens) -> Arc<Self> {
+        let lens = Self {
+            current: RwLock::new(Arc::new(lens)),
+        };
+        let info = lens.info();
+        observer::log(LogLevel::Info, || {
+            format!(
+                "index open: {} items, model {}",
+                info.items, info.fingerprint
+            )
+        });
+        Arc::new(lens)
+    }
+
+    pub(crate) fn current(&self) -> Arc<lens::Lens> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.clone()
+    }
+
+    fn replace(&self, lens: lens::Lens) {
+        let items = lens.index().info().items;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(lens);
+        observer::log(LogLevel::Info, || format!("index updated: {items} items"));
+    }
+}
+
+/// An answer for the host, whose observer hears what it cost.
+fn answered(answer: Result<lens::Answer, lens::LensError>) -> Result<Answer, PocketlensError> {
+    let answer = Answer::from(answer?);
+    observer::timed(answer.times);
+    Ok(answer)
+}

@@ -1,0 +1,48 @@
+//! Pocketlens as apps meet it: the core's objects for Kotlin, Swift and Python, by UniFFI.
+//!
+//! Nothing is computed here. Types are records and enums; what takes time is `async` and runs on threads of its own, so
+//! that it cannot block the thread that asks; what a camera calls for each frame borrows the camera's bytes.
+//!
+//! [`Lens`] answers [`Frame`]s and photos, [`LiveSession`] a camera; [`Index`] is kept up to date, [`Bundle`] is the
+//! model. Hand-written Kotlin (`android`), Swift (`ios`) and Python (`bindings/python`) stand around this.
+
+mod answer;
+mod bundle;
+mod cancel;
+#[cfg(feature = "catalogue")]
+mod catalogue;
+mod error;
+mod filter;
+mod frame;
+mod index;
+mod lens;
+mod live;
+mod observer;
+mod query;
+mod task;
+mod value;
+
+pub use answer::{Answer, Evidence, Explanation, Hit, Source, Times, Verdict};
+pub use bundle::{Bundle, BundleInfo, Descriptor};
+pub use cancel::CancelToken;
+#[cfg(feature = "catalogue")]
+pub use catalogue::{
+    BuildListener, BuildOptions, BuildReport, CatalogueEntry, Refused, build_index,
+};
+pub use error::PocketlensError;
+pub use filter::{Condition, Filter, GeoPoint, NumberRange, Scalar, filter_from_json};
+pub use frame::{Frame, FrameFormat, FrameLayout, PlaneStrides, Rotation, YuvColors};
+pub use index::{Index, IndexInfo, Item, apply_pack, compact, roll_back};
+pub use lens::{Lens, NewItem};
+pub use live::{LiveListener, LiveOptions, LiveSession, Offered, Thermal};
+pub use observer::{LogLevel, Observer, set_observer};
+pub use query::{GroupBy, Query, Region};
+pub use value::Value;
+
+uniffi::setup_scaffolding!();
+
+/// The version of the library.
+#[uniffi::export]
+pub fn version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
