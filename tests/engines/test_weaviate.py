@@ -122,6 +122,7 @@ def test_what_cannot_be_asked_is_refused(catalogue, gateway):
         ({"model_id": "0" * 32}, 409),
         ({"filter": {"must": [{"is_null": {"key": "brand"}}]}}, 400),
         ({"filter": {"must": [{"key": "brand", "range": {"gt": 3}}]}}, 400),
+        ({"filter": {"must": [{"key": "tags", "match": {"except": ["new"]}}]}}, 400),
         # A field of a field has no property there: better no answer than a wrong one.
         ({"filter": {"must": [{"key": "maker.country", "match": {"value": "FR"}}]}}, 400),
         ({"k": 0}, 400),

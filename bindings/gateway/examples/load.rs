@@ -67,6 +67,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .map(|_| vector(&mut random, &centres))
         .collect();
     let index = Index::open(&folder)?;
+    println!("{:.0} bytes an item on disk", index.info().bytes_per_item);
     let mut alone: Vec<Duration> = Vec::new();
     let mut expected = Vec::new();
     for query in &queries {

@@ -18,8 +18,8 @@ mod try_out;
 
 pub use auth::{Auth, AuthError};
 pub use engine::{
-    BadAddress, Embedded, Engine, EngineAddress, EngineAnswer, EngineError, EngineQuery,
-    PushProgress, Pushed, Reloads, Weaviate,
+    BadAddress, BadDatabase, DatabaseAddress, Embedded, Engine, EngineAddress, EngineAnswer,
+    EngineError, EngineQuery, Postgres, PushProgress, Pushed, Reloads, Weaviate,
 };
 pub use follow::follow;
 pub use options::GatewayOptions;

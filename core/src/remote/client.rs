@@ -148,7 +148,7 @@ impl Client {
 
     fn fetch_meta(&self, model: Fingerprint, deadline: &mut Deadline) -> Result<Meta, RemoteError> {
         let path = format!("{META_PATH}?model_id={model}");
-        let reply = self.exchange(Method::Get, &path, Vec::new(), deadline)?;
+        let reply = self.exchange(Method::Get, &path, &[], deadline)?;
         let meta: Meta = self.understood(&reply)?;
         if meta.index_version.len() > MAX_VERSION_BYTES {
             return Err(self.bad_reply("an index_version of at most 256 bytes was expected"));
@@ -208,7 +208,7 @@ impl Client {
         let body = serde_json::to_vec(&request)
             .map_err(|error| RemoteError::BadQuery(error.to_string()))?;
         let reply = self
-            .exchange(Method::Post, SEARCH_PATH, body, &mut deadline)
+            .exchange(Method::Post, SEARCH_PATH, &body, &mut deadline)
             .map_err(|error| match error {
                 RemoteError::Server { status: 409, .. } => {
                     self.refuse_model(descriptor.fingerprint)

@@ -34,12 +34,12 @@ impl HttpTransport for UreqTransport {
         }
         let sent = match request.method {
             Method::Get => {
-                let message = builder.method("GET").body(()).map_err(bad_request)?;
+                let message = builder.method("GET").body(()).map_err(|error| bad_request(&error))?;
                 self.0.run(limited(&self.0, message, request))
             }
             Method::Post => {
                 let body = request.body.clone();
-                let message = builder.method("POST").body(body).map_err(bad_request)?;
+                let message = builder.method("POST").body(body).map_err(|error| bad_request(&error))?;
                 self.0.run(limited(&self.0, message, request))
             }
         };
@@ -76,7 +76,7 @@ fn limited<B: ureq::AsSendBody>(
         .build()
 }
 
-fn bad_request(error: ureq::http::Error) -> TransportError {
+fn bad_request(error: &ureq::http::Error) -> TransportError {
     TransportError::Refused(error.to_string())
 }
 

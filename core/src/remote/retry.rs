@@ -49,7 +49,7 @@ impl RetryBudget {
 /// A wait of 0 to 200 ms; `random` is any number.
 pub(super) fn jitter(random: u64) -> Duration {
     // The upper half of a product: a share of the whole.
-    let nanos = u128::from(random) * BACKOFF.as_nanos() >> 64;
+    let nanos = (u128::from(random) * BACKOFF.as_nanos()) >> 64;
     Duration::from_nanos(nanos as u64)
 }
 

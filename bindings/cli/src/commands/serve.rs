@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use pocketlens_gateway::{
-    Auth, Embedded, Engine, EngineAddress, Gateway, GatewayOptions, Rate, Serving, TlsFiles,
-    TryOut, Weaviate, follow,
+    Auth, DatabaseAddress, Embedded, Engine, EngineAddress, Gateway, GatewayOptions, Postgres,
+    Rate, Serving, TlsFiles, TryOut, Weaviate, follow,
 };
 use serde_json::json;
 
@@ -23,7 +23,7 @@ const FOLLOW: Duration = Duration::from_secs(1);
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The index directory; when it is updated, the server follows. Or an engine that `pocketlens push` has filled:
-    /// weaviate://HOST:PORT[,HOST:PORT…][/Catalogue]
+    /// weaviate://HOST:PORT[,HOST:PORT…][/Catalogue], or postgres://USER@HOST:PORT/DATABASE[?catalogue=name]
     #[arg(value_name = "INDEX|ENGINE")]
     source: String,
     /// Address and port; 0.0.0.0:7700 is reached from the whole network, port 0 takes a free one
@@ -60,7 +60,7 @@ pub(crate) struct Arguments {
     /// Write a line a request to stderr: method, path, status and time
     #[arg(long)]
     log_requests: bool,
-    /// File with the API key of the engine; the variable POCKETLENS_ENGINE_KEY when absent
+    /// File with the API key, or the password, of the engine; the variable POCKETLENS_ENGINE_KEY when absent
     #[arg(long, value_name = "FILE")]
     engine_key: Option<PathBuf>,
     /// Print one JSON object with the URL when the server is ready
@@ -142,6 +142,11 @@ fn engine(arguments: &Arguments, open: bool) -> Result<(Arc<dyn Engine>, Option<
     if EngineAddress::is_meant_by(&arguments.source) {
         let key = engine_key(arguments.engine_key.as_deref())?;
         let engine = Weaviate::new(&arguments.source.parse()?, key)?;
+        return Ok((Arc::new(engine), None));
+    }
+    if DatabaseAddress::is_meant_by(&arguments.source) {
+        let password = engine_key(arguments.engine_key.as_deref())?;
+        let engine = Postgres::new(&arguments.source.parse()?, password.as_deref())?;
         return Ok((Arc::new(engine), None));
     }
     let dir = Path::new(&arguments.source);

@@ -1,7 +1,10 @@
 //! What searches behind the gateway: a trait, and one file an engine.
 
 mod embedded;
+mod grouped;
+mod postgres;
 mod prepared;
+mod pushed;
 mod weaviate;
 
 use std::time::Duration;
@@ -13,7 +16,9 @@ use pocketlens::index::filter::Filter;
 use pocketlens::remote::contract::{Meta, RemoteHit};
 
 pub use embedded::{Embedded, Reloads};
-pub use weaviate::{BadAddress, EngineAddress, PushProgress, Pushed, Weaviate};
+pub use postgres::{BadDatabase, DatabaseAddress, Postgres};
+pub use pushed::{PushProgress, Pushed};
+pub use weaviate::{BadAddress, EngineAddress, Weaviate};
 
 /// A search, checked and within limits.
 #[derive(Clone)]

@@ -26,7 +26,7 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: Vec<u8>,
+        body: &[u8],
         deadline: &mut Deadline,
     ) -> Result<Vec<u8>, RemoteError> {
         let mut token = self.tokens.as_ref().and_then(|tokens| tokens.token());
@@ -38,7 +38,7 @@ impl Client {
                 self.state().breaker.failed(self.clock.now());
                 return Err(RemoteError::DeadlineExceeded(self.options.deadline));
             }
-            let request = self.request(method, path, body.clone(), token.as_ref(), left);
+            let request = self.request(method, path, body.to_vec(), token.as_ref(), left);
             let reply = self.transport.send(&request);
             if let Ok(HttpResponse { status: 401, .. }) = reply
                 && !refreshed

@@ -93,6 +93,14 @@ fn on_column(condition: &Condition, column: &Column) -> Result<Value, EngineErro
                 return Err(mismatch("value of another kind"));
             }
             let listed = any_of(listed);
+            if matches!(test, Match::Except(_)) && column.kind == ColumnKind::Tags {
+                // It holds where one tag is none of these; only "no tag is one of these" can be asked there.
+                let reason = format!(
+                    "except cannot be asked of the tags {:?} here; ask must_not",
+                    column.name
+                );
+                return Err(EngineError::BadQuery(reason));
+            }
             Ok(match test {
                 Match::Except(_) => all_of(vec![is_null(path, false), not(listed)]),
                 Match::Value(_) | Match::Any(_) => listed,

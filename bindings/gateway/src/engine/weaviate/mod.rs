@@ -19,15 +19,14 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use pocketlens::fingerprint::Fingerprint;
-use pocketlens::index::GroupBy;
 use pocketlens::remote::contract::{Meta, RemoteHit};
 use serde_json::{Value, json};
 
 pub use address::{BadAddress, EngineAddress};
 use connection::Connection;
-pub use push::{PushProgress, Pushed};
 use schema::Description;
 
+use super::grouped::grouped;
 use super::{Engine, EngineAnswer, EngineError, EngineQuery};
 
 /// How long what a collection says of itself is believed.
@@ -246,26 +245,6 @@ struct Found {
     gone: Vec<String>,
 }
 
-/// The first hit of each group, with the votes of the best.
-fn grouped(hits: Vec<RemoteHit>, group_by: &GroupBy) -> Vec<RemoteHit> {
-    let mut groups: Vec<RemoteHit> = Vec::new();
-    let mut places = HashMap::new();
-    for (rank, mut hit) in hits.into_iter().enumerate() {
-        let vote = u32::from(rank < VOTERS);
-        let group = hit.group.as_deref().unwrap_or(&hit.key);
-        let identity = group_by.identity_of(&hit.key, group, &hit.payload);
-        if let Some(&place) = places.get(&identity) {
-            let first: &mut RemoteHit = &mut groups[place];
-            first.votes = first.votes.map(|votes| votes + vote);
-        } else {
-            places.insert(identity, groups.len());
-            hit.votes = Some(vote);
-            groups.push(hit);
-        }
-    }
-    groups
-}
-
 /// JSON as GraphQL writes values: names without quotes; `operator` is of an enumeration.
 fn graphql(value: &Value) -> String {
     match value {
@@ -296,23 +275,5 @@ mod tests {
             graphql(&value),
             r#"{operator: Equal, path: ["a"], valueText: "\"}) { evil }\n"}"#
         );
-    }
-
-    #[test]
-    fn groups_are_as_in_an_index() {
-        let hit = |key: &str, group: &str, score| RemoteHit {
-            key: key.to_owned(),
-            group: Some(group.to_owned()),
-            score,
-            payload: Value::Null,
-            votes: None,
-        };
-        let hits = vec![hit("a", "x", 0.9), hit("b", "y", 0.8), hit("c", "x", 0.7)];
-        let groups = grouped(hits, &GroupBy::Group);
-        let rows: Vec<_> = groups
-            .iter()
-            .map(|hit| (hit.key.as_str(), hit.votes))
-            .collect();
-        assert_eq!(rows, [("a", Some(2)), ("b", Some(1))]);
     }
 }

@@ -12,7 +12,7 @@ use pocketlens::remote::contract::Meta;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::super::EngineError;
+use super::super::{EngineError, PushProgress, Pushed};
 use super::Weaviate;
 use super::schema::{Column, Description, Existing, class, columns_of, gone_of, properties};
 
@@ -24,20 +24,6 @@ const PAGE: usize = 2000;
 const ITEMS: usize = 1024;
 /// Most removed items that are kept, so that devices learn of them.
 const MOST_GONE: usize = 10_000;
-
-/// Told while pushing: items that are done, of how many.
-pub type PushProgress<'a> = &'a (dyn Fn(u64, u64) + Sync);
-
-/// What a push did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pushed {
-    /// Objects (photos of items) that were sent: new, or changed.
-    pub sent: u64,
-    /// Objects that were there already.
-    pub unchanged: u64,
-    /// Objects that were removed.
-    pub removed: u64,
-}
 
 /// Where objects go.
 struct Target<'a> {
