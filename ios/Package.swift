@@ -1,0 +1,36 @@
+// swift-tools-version: 6.0
+// Pocketlens for Swift. `./generate` puts the generated interface in its place; on Apple's platforms
+// `./build-xcframework` makes the library. On Linux the library is named to the linker: see `./test`.
+import PackageDescription
+
+/// Where a published package finds the library; nil: the one that `./build-xcframework` made here.
+let published: (url: String, checksum: String)? = nil
+
+#if os(Linux)
+let library: Target = .systemLibrary(name: "pocketlens_ffiFFI", path: "Generated/pocketlens_ffiFFI")
+#else
+let library: Target =
+    if let published {
+        .binaryTarget(name: "pocketlens_ffiFFI", url: published.url, checksum: published.checksum)
+    } else {
+        .binaryTarget(name: "pocketlens_ffiFFI", path: "Generated/PocketlensFFI.xcframework")
+    }
+#endif
+
+let package = Package(
+    name: "Pocketlens",
+    platforms: [.iOS(.v16), .macOS(.v13)],
+    products: [.library(name: "Pocketlens", targets: ["Pocketlens"])],
+    targets: [
+        library,
+        .target(
+            name: "Pocketlens",
+            dependencies: ["pocketlens_ffiFFI"],
+            linkerSettings: [.linkedLibrary("pocketlens_ffi", .when(platforms: [.linux]))]
+        ),
+        // What the sample app does without Apple's frameworks, compiled and tested everywhere.
+        .target(name: "SampleLogic", dependencies: ["Pocketlens"], path: "Sample/Logic"),
+        .testTarget(name: "PocketlensTests", dependencies: ["Pocketlens", "SampleLogic"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
