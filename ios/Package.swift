@@ -17,6 +17,13 @@ let library: Target =
     }
 #endif
 
+// On Linux, stand-ins for Apple's frameworks: `./test` compiles the adapters of pixel buffers and runs their tests.
+#if os(Linux)
+let standIns = Context.environment["POCKETLENS_STAND_INS"] == nil ? [] : ["CoreVideo", "CoreMedia"]
+#else
+let standIns: [String] = []
+#endif
+
 let package = Package(
     name: "Pocketlens",
     platforms: [.iOS(.v16), .macOS(.v13)],
@@ -25,12 +32,15 @@ let package = Package(
         library,
         .target(
             name: "Pocketlens",
-            dependencies: ["pocketlens_ffiFFI"],
+            dependencies: ["pocketlens_ffiFFI"] + standIns.map { .target(name: $0) },
             linkerSettings: [.linkedLibrary("pocketlens_ffi", .when(platforms: [.linux]))]
         ),
         // What the sample app does without Apple's frameworks, compiled and tested everywhere.
         .target(name: "SampleLogic", dependencies: ["Pocketlens"], path: "Sample/Logic"),
         .testTarget(name: "PocketlensTests", dependencies: ["Pocketlens", "SampleLogic"]),
-    ],
+    ] + standIns.map { name in
+        .target(
+            name: name, dependencies: name == "CoreMedia" ? ["CoreVideo"] : [], path: "Tests/StandIns/\(name)")
+    },
     swiftLanguageModes: [.v6]
 )

@@ -1,7 +1,7 @@
 // Pixel buffers of AVFoundation, ARKit and Vision, read where they lie.
 
 #if canImport(CoreVideo)
-import CoreVideo
+@preconcurrency import CoreVideo
 import Foundation
 
 extension CameraPicture {
@@ -33,7 +33,7 @@ extension CameraPicture {
                 chromaPixel: 2)
             samples = .biPlanar(luma: try plane(buffer, 0), chroma: try plane(buffer, 1), strides)
             let matrix = CVBufferCopyAttachment(buffer, kCVImageBufferYCbCrMatrixKey, nil)
-            let isBt709 = (matrix as? String) == (kCVImageBufferYCbCrMatrix_ITU_R_709_2 as String)
+            let isBt709 = matrix.map { CFEqual($0, kCVImageBufferYCbCrMatrix_ITU_R_709_2) } ?? false
             let isFull = format == kCVPixelFormatType_420YpCbCr8BiPlanarFullRange
             colors =
                 isBt709 ? (isFull ? .bt709Full : .bt709Video) : (isFull ? .bt601Full : .bt601Video)
@@ -43,8 +43,8 @@ extension CameraPicture {
                 CVPixelBufferGetBaseAddress(buffer), count: stride * CVPixelBufferGetHeight(buffer))
             samples = .packed(.bgra, bytes, rowStride: stride)
         default:
-            let code = String(format: "%08x", format)
-            throw PocketlensError.BadInput(reason: "a pixel buffer of 420f, 420v or BGRA expected, found \(code)")
+            throw PocketlensError.BadInput(
+                reason: "a pixel buffer of 420f, 420v or BGRA expected, found \(fourCharacters(format))")
         }
         self.init(
             samples,
@@ -85,6 +85,11 @@ private func plane(_ buffer: CVPixelBuffer, _ plane: Int) throws -> Data {
         count: CVPixelBufferGetBytesPerRowOfPlane(buffer, plane) * rows)
 }
 
+/// A format's code as it is written: `L008`.
+private func fourCharacters(_ code: OSType) -> String {
+    String(decoding: [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: code >> $0) }, as: UTF8.self)
+}
+
 /// The memory itself, for as long as the buffer is locked.
 private func borrowed(_ memory: UnsafeMutableRawPointer?, count: Int) throws -> Data {
     guard let memory else { throw PocketlensError.BadInput(reason: "the pixel buffer has no memory of the processor") }
@@ -93,7 +98,7 @@ private func borrowed(_ memory: UnsafeMutableRawPointer?, count: Int) throws -> 
 #endif
 
 #if canImport(CoreMedia)
-import CoreMedia
+@preconcurrency import CoreMedia
 
 extension LiveSearch {
     /// Offers what `captureOutput(_:didOutput:from:)` is given. Nothing but a picture is answered.

@@ -60,11 +60,7 @@ public struct ShippedIndex: Sendable {
         try storing(installed.path) {
             // Whatever ends between these lines, the next installation begins anew.
             try? files.removeItem(at: mark)
-            if files.fileExists(atPath: installed.path) {
-                _ = try files.replaceItemAt(installed, withItemAt: fresh)
-            } else {
-                try files.moveItem(at: fresh, to: installed)
-            }
+            try put(fresh, inPlaceOf: installed)
             try leaveOutOfBackups(installed)
             try shipped.write(to: mark, options: .atomic)
         }
@@ -96,6 +92,28 @@ private actor Installations {
         defer { running[index.installed] = nil }
         try await task.value
     }
+}
+
+/// Puts a folder in the place of another, which goes: in one step where the system can, else with a moment between in
+/// which there is none.
+private func put(_ fresh: URL, inPlaceOf installed: URL) throws {
+    let files = FileManager.default
+    #if canImport(Darwin)
+    if renamex_np(fresh.path, installed.path, UInt32(RENAME_SWAP)) == 0 {
+        try? files.removeItem(at: fresh)
+        return
+    }
+    #endif
+    let old = installed.appendingPathExtension("old")
+    try? files.removeItem(at: old)
+    let isReplaced = (try? files.moveItem(at: installed, to: old)) != nil
+    do {
+        try files.moveItem(at: fresh, to: installed)
+    } catch {
+        if isReplaced { try? files.moveItem(at: old, to: installed) }
+        throw error
+    }
+    try? files.removeItem(at: old)
 }
 
 /// What was shipped can be shipped again.
