@@ -24,6 +24,15 @@ let standIns = Context.environment["POCKETLENS_STAND_INS"] == nil ? [] : ["CoreV
 let standIns: [String] = []
 #endif
 
+/// What is compiled and tested here and not published.
+let development: [Target] = [
+    // What the sample app does without Apple's frameworks.
+    .target(name: "SampleLogic", dependencies: ["Pocketlens"], path: "Sample/Logic"),
+    .testTarget(name: "PocketlensTests", dependencies: ["Pocketlens", "SampleLogic"]),
+] + standIns.map { name in
+    .target(name: name, dependencies: name == "CoreMedia" ? ["CoreVideo"] : [], path: "Tests/StandIns/\(name)")
+}
+
 let package = Package(
     name: "Pocketlens",
     platforms: [.iOS(.v16), .macOS(.v13)],
@@ -35,12 +44,6 @@ let package = Package(
             dependencies: ["pocketlens_ffiFFI"] + standIns.map { .target(name: $0) },
             linkerSettings: [.linkedLibrary("pocketlens_ffi", .when(platforms: [.linux]))]
         ),
-        // What the sample app does without Apple's frameworks, compiled and tested everywhere.
-        .target(name: "SampleLogic", dependencies: ["Pocketlens"], path: "Sample/Logic"),
-        .testTarget(name: "PocketlensTests", dependencies: ["Pocketlens", "SampleLogic"]),
-    ] + standIns.map { name in
-        .target(
-            name: name, dependencies: name == "CoreMedia" ? ["CoreVideo"] : [], path: "Tests/StandIns/\(name)")
-    },
+    ] + (published == nil ? development : []),
     swiftLanguageModes: [.v6]
 )
