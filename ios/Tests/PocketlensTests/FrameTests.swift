@@ -1,4 +1,5 @@
 import Foundation
+import SampleLogic
 import XCTest
 
 @testable import Pocketlens
@@ -11,23 +12,15 @@ final class FrameTests: XCTestCase {
     }
 
     func testPicturesOfTheGoldenVectorsHaveTheirDescriptorsBitForBit() async throws {
-        struct Golden: Decodable {
-            struct Vector: Decodable {
-                let picture: [Int]
-                let descriptor: [Double]
-            }
-            let fingerprint: String
-            let vectors: [Vector]
-        }
         let file = URL(fileURLWithPath: Faces.variable("POCKETLENS_GOLDEN"))
-        let golden = try JSONDecoder().decode(Golden.self, from: Data(contentsOf: file))
+        let golden = try JSONDecoder().decode(GoldenVectors.self, from: Data(contentsOf: file))
         let bundle = try ModelBundle.standard()
         XCTAssertEqual(bundle.info().fingerprint, golden.fingerprint)
         XCTAssertEqual(golden.vectors.count, 3)
         for (seed, vector) in golden.vectors.enumerated() {
             let picture = Picture(width: vector.picture[0], height: vector.picture[1], seed: seed)
             let found = try await bits(picture.photo, bundle)
-            XCTAssertEqual(found, vector.descriptor.map { Float($0).bitPattern }, "picture \(seed)")
+            XCTAssertEqual(found, vector.bits, "picture \(seed)")
         }
     }
 

@@ -1,6 +1,7 @@
-// Pictures made by integer arithmetic, the same as those of the golden vectors, in every layout that a camera has.
+// Pictures of the golden vectors in every layout that a camera has.
 
 import Foundation
+import SampleLogic
 
 @testable import Pocketlens
 
@@ -10,24 +11,9 @@ struct Picture {
     /// Red, green, blue.
     let rgb: [UInt8]
 
-    /// A picture of the golden vectors: see `core/tests/golden.rs`.
+    /// A picture of the golden vectors.
     init(width: Int, height: Int, seed: Int) {
-        var rgb: [UInt8] = []
-        rgb.reserveCapacity(width * height * 3)
-        let radius = 30 + 7 * (seed % 9)
-        for y in 0..<height {
-            for x in 0..<width {
-                let isDark = (x / 24 + y / 24 + seed) % 3 == 0
-                let (right, down) = (x - width / 2, y - height / 2)
-                let isInside = right * right + down * down < radius * radius
-                for (a, b) in [(1, 2), (3, 1), (0, 2)] {
-                    let wave = (x * (a + seed % 5) + y * (b + seed % 3) + seed * 31) % 256
-                    let value = min(wave, 255 - wave) * (isDark ? 1 : 2)
-                    rgb.append(UInt8(isInside ? 255 - value : value))
-                }
-            }
-        }
-        (self.width, self.height, self.rgb) = (width, height, rgb)
+        self.init(width: width, height: height, rgb: GoldenPicture(width: width, height: height, seed: seed).rgb)
     }
 
     private init(width: Int, height: Int, rgb: [UInt8]) {
