@@ -44,6 +44,8 @@ struct LandmarksScreen: View {
     private func follow() async {
         let manager = CLLocationManager()
         manager.requestWhenInUseAuthorization()
+        // Asked for as long as it lives.
+        defer { withExtendedLifetime(manager) {} }
         var last: CLLocation?
         do {
             for try await update in CLLocationUpdate.liveUpdates() {
