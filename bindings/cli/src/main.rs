@@ -5,7 +5,9 @@
 
 mod catalogue;
 mod commands;
+mod download;
 mod progress;
+mod registry;
 mod report;
 mod scratch;
 

@@ -6,6 +6,7 @@ mod convert;
 pub(crate) mod demo;
 pub(crate) mod embed;
 pub(crate) mod eval;
+mod fetch;
 pub(crate) mod fit;
 pub(crate) mod index;
 pub(crate) mod mine;

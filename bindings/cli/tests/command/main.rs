@@ -2,6 +2,7 @@
 //! returns is looked at.
 
 mod demo;
+mod fetch;
 mod filters;
 mod open_set;
 mod recipes;
