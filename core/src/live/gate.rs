@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn more_light_is_no_movement_and_a_shift_is() {
-        let stripes = |shift| {
+        let stripes = |shift: u32| {
             move |x: u32, _| {
                 if ((x + shift) / 8).is_multiple_of(2) {
                     40
