@@ -10,7 +10,9 @@ mod fetch;
 pub(crate) mod fit;
 pub(crate) mod index;
 pub(crate) mod mine;
+pub(crate) mod push;
 pub(crate) mod search;
+pub(crate) mod serve;
 mod update;
 
 use std::io::Write;

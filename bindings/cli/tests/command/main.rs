@@ -7,6 +7,7 @@ mod filters;
 mod open_set;
 mod recipes;
 mod refusals;
+mod serve;
 mod updates;
 
 use std::ffi::OsStr;
