@@ -34,6 +34,9 @@ class LiveSearch(lens: Lens, options: LiveOptions = LiveOptions(Query())) : Auto
     )
     private val session = LiveSession.start(lens, options, Listener(newest))
 
+    @Volatile
+    private var closed = false
+
     /** What is told, the newest first to whoever begins to collect. */
     val results: Flow<LiveResult> = newest.asSharedFlow()
 
@@ -43,7 +46,12 @@ class LiveSearch(lens: Lens, options: LiveOptions = LiveOptions(Query())) : Auto
      *
      * @throws PocketlensException.BadInput when planes are too short.
      */
-    fun analyze(image: PlanarImage): Offered = session.offer(image)
+    fun analyze(image: PlanarImage): Offered = try {
+        session.offer(image)
+    } catch (gone: IllegalStateException) {
+        // A camera's last picture may come when this was closed already.
+        if (closed) Offered.CLOSED else throw gone
+    }
 
     /** How warm the phone is now. */
     fun setThermal(thermal: Thermal) = session.setThermal(thermal)
@@ -55,6 +63,7 @@ class LiveSearch(lens: Lens, options: LiveOptions = LiveOptions(Query())) : Auto
     fun refresh() = session.refresh()
 
     override fun close() {
+        closed = true
         session.end()
         session.destroy()
     }

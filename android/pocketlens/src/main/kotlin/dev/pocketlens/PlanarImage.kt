@@ -51,44 +51,37 @@ class Plane(
 fun Frame.Companion.of(bundle: Bundle, image: PlanarImage, region: Region? = null): Frame {
     val layout = image.layout(region)
     return when (image.planes.size) {
-        1 -> image.planes[0].let { packed(bundle, FrameFormat.RGBA, it.bytes, it.rowStride.toUInt(), layout) }
-        else -> {
-            val (luma, blue, red) = image.yuv()
-            planes(bundle, luma.bytes, blue.bytes, red.bytes, image.strides(), layout)
+        1 -> image.planes[0].let { plane ->
+            lend(plane.buffer) { packed(bundle, FrameFormat.RGBA, it, plane.rowStride.toUInt(), layout) }
         }
+        else -> image.lendYuv { luma, blue, red -> planes(bundle, luma, blue, red, image.strides(), layout) }
     }
 }
 
 /**
- * A frame of one direct buffer without gaps.
+ * A frame of one buffer without gaps: of what is left in it. A direct one is read where it lies.
  *
  * @throws PocketlensException.BadInput when the bytes are too few.
  */
 fun Frame.Companion.of(bundle: Bundle, format: FrameFormat, bytes: ByteBuffer, layout: FrameLayout): Frame =
-    packed(bundle, format, bytes, null, layout)
+    lend(bytes) { packed(bundle, format, it, null, layout) }
 
 /** Offers a picture; see [LiveSearch], which calls this. */
 internal fun LiveSession.offer(image: PlanarImage): Offered {
     val at = java.time.Duration.ofNanos(image.timestampNanos)
     val layout = image.layout(null)
     return when (image.planes.size) {
-        1 -> image.planes[0].let { offerPacked(FrameFormat.RGBA, it.bytes, it.rowStride.toUInt(), layout, at) }
-        else -> {
-            val (luma, blue, red) = image.yuv()
-            offerPlanes(luma.bytes, blue.bytes, red.bytes, image.strides(), layout, at)
+        1 -> image.planes[0].let { plane ->
+            lend(plane.buffer) { offerPacked(FrameFormat.RGBA, it, plane.rowStride.toUInt(), layout, at) }
         }
+        else -> image.lendYuv { luma, blue, red -> offerPlanes(luma, blue, red, image.strides(), layout, at) }
     }
 }
 
-/** What is left in the buffer; its position stays where it is. */
-private val Plane.bytes get() = if (buffer.isDirect) buffer.slice() else direct(buffer)
-
-private fun direct(buffer: ByteBuffer): ByteBuffer =
-    ByteBuffer.allocateDirect(buffer.remaining()).put(buffer.duplicate()).also { it.flip() }
-
-private fun PlanarImage.yuv(): List<Plane> {
+private inline fun <T> PlanarImage.lendYuv(call: (ByteBuffer, ByteBuffer, ByteBuffer) -> T): T {
     if (planes.size != 3) throw PocketlensException.BadInput("one plane of RGBA or three of YUV expected, found ${planes.size}")
-    return planes
+    val (luma, blue, red) = planes
+    return lend(luma.buffer) { y -> lend(blue.buffer) { u -> lend(red.buffer) { v -> call(y, u, v) } } }
 }
 
 private fun PlanarImage.strides() = PlaneStrides(

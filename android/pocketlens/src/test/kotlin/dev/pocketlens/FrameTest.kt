@@ -75,6 +75,20 @@ class FrameTest {
     }
 
     @Test
+    fun `what is left in a buffer is read, wherever it lies`() = runBlocking {
+        Bundle.standard().use { bundle ->
+            val bytes = picture.packed(FrameFormat.NV21)
+            val expected = bundle.bits(Frame.of(bundle, FrameFormat.NV21, bytes, layout))
+            for (place in listOf(ByteBuffer.allocateDirect(bytes.remaining() + 7), ByteBuffer.allocate(bytes.remaining() + 7))) {
+                place.position(7)
+                place.put(bytes.duplicate()).position(7)
+                assertEquals(expected, bundle.bits(Frame.of(bundle, FrameFormat.NV21, place, layout)))
+                assertEquals(7, place.position())
+            }
+        }
+    }
+
+    @Test
     fun `short buffers and senseless sizes are refused`() {
         Bundle.standard().use { bundle ->
             val few = ByteBuffer.allocateDirect(100)

@@ -59,6 +59,7 @@ class LiveTest {
             assertEquals(Offered.PAUSED, live.analyze(image))
             live.setThermal(Thermal.NOMINAL)
             live.close()
+            assertEquals(Offered.CLOSED, live.analyze(image))
         }
     }
 }

@@ -1,11 +1,13 @@
 package dev.pocketlens.android
 
 import android.graphics.Bitmap
+import android.graphics.Color
 import dev.pocketlens.Bundle
 import dev.pocketlens.Frame
 import dev.pocketlens.FrameFormat
 import dev.pocketlens.FrameLayout
 import dev.pocketlens.Region
+import dev.pocketlens.lend
 import java.nio.ByteBuffer
 
 /**
@@ -14,11 +16,20 @@ import java.nio.ByteBuffer
  * @throws dev.pocketlens.PocketlensException.BadInput when the region is outside of the bitmap.
  */
 fun Frame.Companion.of(bundle: Bundle, bitmap: Bitmap, region: Region? = null): Frame {
-    // The bytes of ARGB_8888 lie in the order red, green, blue, alpha.
     val pixels = if (bitmap.config == Bitmap.Config.ARGB_8888) bitmap else bitmap.copy(Bitmap.Config.ARGB_8888, false)
-    val bytes = ByteBuffer.allocateDirect(pixels.rowBytes * pixels.height)
-    pixels.copyPixelsToBuffer(bytes)
-    bytes.flip()
     val layout = FrameLayout(pixels.width.toUInt(), pixels.height.toUInt(), region = region)
-    return packed(bundle, FrameFormat.RGBA, bytes, pixels.rowBytes.toUInt(), layout)
+    return lend(pixels.bytes()) { packed(bundle, order, it, pixels.rowBytes.toUInt(), layout) }
+}
+
+private fun Bitmap.bytes(): ByteBuffer {
+    val bytes = ByteBuffer.allocateDirect(rowBytes * height)
+    copyPixelsToBuffer(bytes)
+    bytes.rewind()
+    return bytes
+}
+
+/** How the bytes of `ARGB_8888` lie: red first on phones, blue first where Robolectric draws on a desktop. */
+private val order: FrameFormat by lazy {
+    val red = Bitmap.createBitmap(intArrayOf(Color.RED), 1, 1, Bitmap.Config.ARGB_8888)
+    if (red.bytes().get(0) == 0.toByte()) FrameFormat.BGRA else FrameFormat.RGBA
 }
