@@ -127,17 +127,14 @@ impl From<lens::Answer> for Answer {
         });
         Self {
             hits: hits.collect(),
-            verdict: match answer.verdict {
-                verdict::Verdict::Match => Verdict::Match,
-                verdict::Verdict::Unsure => Verdict::Unsure,
-                verdict::Verdict::NoMatch => Verdict::NoMatch,
-            },
+            verdict: answer.verdict.into(),
             confidence: answer.confidence,
-            source: match answer.source {
-                lens::Source::Local => Source::Local,
-                lens::Source::Server => Source::Server,
-                lens::Source::Server => Source::Server,
+            rival: answer.rival,
+            descriptor: Descriptor {
+                fingerprint: answer.descriptor.fingerprint.to_string(),
+                values: answer.descriptor.values,
             },
+            source: answer.source.into(),
             times: Times {
                 decode: answer.times.decode,
                 resize: answer.times.resize,

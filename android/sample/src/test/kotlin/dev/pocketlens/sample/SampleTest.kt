@@ -98,7 +98,7 @@ class SampleTest {
             camera.rest(Faces.yuv(photo))
             app.turns.until { screen.hits.text.isNotEmpty() && screen.hits.text.toString() != shown }
             assertFalse(screen.hits.text.toString(), title in screen.hits.text)
-            assertEquals(listOf("any", "can", "cereal"), screen.choices().take(3))
+            assertTrue(screen.choices().toString(), screen.choices().containsAll(listOf("any", "can", "tea")))
         }
     }
 
