@@ -35,7 +35,8 @@ fn shop(folder: &Path) -> PathBuf {
     let lens = Lens::create(&index, &Bundle::embedded().unwrap()).unwrap();
     let mut update = lens.update().unwrap();
     for (stripe, price) in [(5, 3), (20, 4), (60, 9)] {
-        let payload = json!({"title": format!("Stripes {stripe}"), "price": price, "kind": "cereal"});
+        let payload =
+            json!({"title": format!("Stripes {stripe}"), "price": price, "kind": "cereal"});
         let key = format!("stripes-{stripe}");
         let item = NewPhoto {
             key: &key,

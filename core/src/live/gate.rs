@@ -176,7 +176,15 @@ mod tests {
 
     #[test]
     fn more_light_is_no_movement_and_a_shift_is() {
-        let stripes = |shift| move |x: u32, _| if (x + shift) / 8 % 2 == 0 { 40 } else { 200 };
+        let stripes = |shift: u32| {
+            move |x: u32, _| {
+                if ((x + shift) / 8).is_multiple_of(2) {
+                    40
+                } else {
+                    200
+                }
+            }
+        };
         let still = signature(stripes(0));
         let brighter = signature(|x, y| stripes(0)(x, y) + 30);
         assert_eq!(still.distance(&brighter), 0.0);
