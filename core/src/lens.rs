@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::backbone::{BackboneError, FeatureMap, RunOptions};
 use crate::bundle::{Bundle, BundleError};
 use crate::cancel::CancelToken;
-use crate::descriptor::{HeatMap, LocalFeatures};
+use crate::descriptor::{Descriptor, HeatMap, LocalFeatures};
 use crate::embedder::{EmbedError, Embedder};
 #[cfg(feature = "codecs")]
 use crate::image::Photo;
@@ -94,6 +94,10 @@ pub struct Answer {
     pub verdict: Verdict,
     /// Probability that the first hit is right, 0..=1, as calibrated when the index was built.
     pub confidence: f32,
+    /// The best score of an item of another group than the best hit; `None` without hits or without another group.
+    pub rival: Option<f32>,
+    /// What was searched with: of the photo, or of the quarter turn with the best hit.
+    pub descriptor: Descriptor,
     /// Who answered.
     pub source: Source,
     /// What it cost.
@@ -106,6 +110,8 @@ pub struct Answer {
 pub enum Source {
     /// The index on this device.
     Local,
+    /// A server.
+    Server,
 }
 
 /// Time spent in each stage of an answer.
@@ -298,6 +304,8 @@ impl Lens {
         let mut best: Option<Ranking> = None;
         // Of the photo as it is.
         let mut upright = None;
+        // Of the turn with the best hit, and that hit's score.
+        let mut asked: Option<(Option<f32>, Descriptor)> = None;
         // One hit is needed for the verdict even when none is wanted.
         let depth = query.rerank.map_or(0, |rerank| rerank.depth);
         let k = query.k.max(depth).max(1);
@@ -315,6 +323,10 @@ impl Lens {
                 group_by: query.group_by.as_ref(),
                 ..IndexQuery::new(descriptor.fingerprint, &descriptor.values, k)
             })?;
+            let score = ranking.hits.first().map(|hit| hit.score);
+            if asked.as_ref().is_none_or(|(best, _)| score > *best) {
+                asked = Some((score, descriptor.clone()));
+            }
             best = Some(match (best, &query.group_by) {
                 (Some(best), Some(group_by)) => best.merge_groups(ranking, k, group_by),
                 (Some(best), None) => best.merge(ranking, k),
@@ -325,6 +337,7 @@ impl Lens {
         }
         let mut ranking = best.expect("at least one turn");
         let (maps, values) = upright.expect("at least one turn");
+        let (_, descriptor) = asked.expect("at least one turn");
         let looked = Instant::now();
         let mut evidence = Vec::new();
         if let Some(rerank) = &query.rerank {
@@ -356,6 +369,8 @@ impl Lens {
             heat_maps,
             verdict,
             confidence,
+            rival: ranking.rival,
+            descriptor,
             source: Source::Local,
             times,
         })

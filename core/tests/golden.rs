@@ -5,6 +5,9 @@
 
 #![cfg(feature = "embedded")]
 
+#[path = "../../tests/golden/picture.rs"]
+mod picture;
+
 use std::path::PathBuf;
 
 use pocketlens::backbone::{Backbone, RunOptions};
@@ -12,6 +15,8 @@ use pocketlens::bundle::Bundle;
 use pocketlens::embedder::Embedder;
 use pocketlens::image::Pixels;
 use serde_json::{Value, json};
+
+use picture::picture;
 
 /// The size of the network's input, one that is scaled up, one that is scaled down.
 const SIZES: [(u32, u32); 3] = [(320, 256), (150, 200), (700, 460)];
@@ -21,22 +26,6 @@ fn file() -> PathBuf {
         env!("CARGO_MANIFEST_DIR"),
         "/../tests/golden/default.json"
     ))
-}
-
-fn picture((width, height): (u32, u32), seed: u32) -> Pixels {
-    let mut bytes = Vec::new();
-    for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
-        let wave = |a: u32, b: u32| (x * a + y * b + seed * 31) % 256;
-        let tile = (x / 24 + y / 24 + seed).is_multiple_of(3);
-        let inside = x.abs_diff(width / 2).pow(2) + y.abs_diff(height / 2).pow(2)
-            < (30 + 7 * (seed % 9)).pow(2);
-        bytes.extend([(1, 2), (3, 1), (0, 2)].map(|(a, b)| {
-            let value = wave(a + seed % 5, b + seed % 3);
-            let value = value.min(255 - value) * if tile { 1 } else { 2 };
-            (if inside { 255 - value } else { value }) as u8
-        }));
-    }
-    Pixels::from_rgb(width, height, bytes).unwrap()
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {

@@ -348,3 +348,45 @@ fn a_pack_is_refused_when_the_key_does_not_match() {
     apply(&old, &signed, Some(&ours.public_key())).unwrap();
     assert_eq!(Index::open(&old).unwrap().info().items, 2);
 }
+
+#[test]
+fn what_was_removed_is_told_until_it_is_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shop.plx");
+    let items: Items = ["a", "b", "c"]
+        .into_iter()
+        .zip([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        .map(|(key, vector)| (key.to_owned(), (key.to_owned(), vec![vector.to_vec()])))
+        .collect();
+    let index = build(&path, &items);
+    let version = index.version();
+    assert_eq!(version, Index::open(&path).unwrap().version());
+    assert!(index.removed(10).unwrap().is_empty());
+    assert_eq!(index.item("b").unwrap().unwrap().group, "b");
+    assert_eq!(index.item("d").unwrap(), None);
+
+    let mut update = IndexUpdate::open(&path).unwrap();
+    update.remove("a").unwrap();
+    update.remove("b").unwrap();
+    let index = update.commit().unwrap();
+    assert_ne!(index.version(), version);
+    let removed = |index: &Index, limit| {
+        let mut keys: Vec<String> = index.removed(limit).unwrap().into_iter().map(|item| item.key).collect();
+        keys.sort();
+        keys
+    };
+    assert_eq!(removed(&index, 10), ["a", "b"]);
+    assert_eq!(removed(&index, 1).len(), 1);
+    let a = index.removed(10).unwrap().into_iter().find(|item| item.key == "a");
+    assert!(a.unwrap().vectors[0][0] > 0.99);
+    assert_eq!(index.item("b").unwrap(), None);
+
+    // Replaced is not removed, and what is added again is back.
+    let mut update = IndexUpdate::open(&path).unwrap();
+    for key in ["b", "c"] {
+        push(key, &items[key], |photo| update.put(photo));
+    }
+    let index = update.commit().unwrap();
+    assert_eq!(removed(&index, 10), ["a"]);
+    assert!(index.item("b").unwrap().is_some());
+}

@@ -63,15 +63,16 @@ def mix(pixels: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.n
 class Batches(Dataset):
     """Batch `step` of a run, as N×H×W×3 uint8. `sizes` and `smallest` may differ from one stage to the next."""
 
-    def __init__(self, photos: list[Photo], schedule, batch: int, seed: int):
+    def __init__(self, photos: list[Photo], schedule, batch: int, seed: int | list[int]):
         """`schedule(step)` gives the stage at `step`, of which `sizes` ((height, width), …) and `smallest` are read."""
-        self.photos, self.schedule, self.batch, self.seed = photos, schedule, batch, seed
+        self.photos, self.schedule, self.batch = photos, schedule, batch
+        self.seed = seed if isinstance(seed, list) else [seed]
         weights = np.array([SOURCE_WEIGHT.get(photo.source, 1.0) for photo in photos])
         self.cumulative = np.cumsum(weights / weights.sum())
 
     def __getitem__(self, step: int) -> torch.Tensor:
         cv2.setNumThreads(0)  # the cores belong to the training process
-        rng = np.random.default_rng([self.seed, step])
+        rng = np.random.default_rng([*self.seed, step])
         stage = self.schedule(step)
         height, width = stage.sizes[int(rng.integers(len(stage.sizes)))]
         views = np.stack([self._view(height, width, stage.smallest, rng) for _ in range(self.batch)])

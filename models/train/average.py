@@ -20,7 +20,7 @@ FROZEN = ("norm.weight", "running_mean", "running_var")
 
 def average(checkpoints: list[Path]) -> dict[str, torch.Tensor]:
     """The mean state; refuses students whose norms differ, which do not come from one start."""
-    states = [torch.load(path, weights_only=True)["student"] for path in checkpoints]
+    states = [read_student(path).state_dict() for path in checkpoints]
     mean = {}
     for name, first in states[0].items():
         if name.endswith(FROZEN) and not all(torch.equal(first, state[name]) for state in states):
@@ -35,6 +35,7 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--export", type=Path, help="ONNX file to write it to as well")
     arguments = parser.parse_args()
-    torch.save({"student": average(arguments.students)}, arguments.out)
+    shape = read_student(arguments.students[0]).shape
+    torch.save({"shape": shape.name, "student": average(arguments.students)}, arguments.out)
     if arguments.export:
         export(read_student(arguments.out), arguments.export)

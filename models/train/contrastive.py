@@ -31,13 +31,23 @@ class Memory:
         self.parts, self.photos, self.next = state["parts"], state["photos"], state["next"]
 
 
-def similarities(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """(1 + parts)×N×M cosines of N×parts×d and M×parts×d: of the joint descriptors first, then of each part."""
+def similarities(left: torch.Tensor, right: torch.Tensor, shares: torch.Tensor | None = None) -> torch.Tensor:
+    """(1 + parts)×N×M cosines of N×parts×d and M×parts×d: of the joint descriptors first, then of each part.
+
+    `shares` says what each part counts in the joint descriptor; without it all count the same.
+    """
     of_parts = torch.einsum("npd,mpd->pnm", left, right)
-    return torch.cat([of_parts.mean(dim=0, keepdim=True), of_parts])
+    joint = of_parts.mean(dim=0) if shares is None else torch.einsum("pnm,p->nm", of_parts, shares)
+    return torch.cat([joint[None], of_parts])
 
 
-def info_nce(first: torch.Tensor, second: torch.Tensor, photos: torch.Tensor, memory: Memory) -> torch.Tensor:
+def info_nce(
+    first: torch.Tensor,
+    second: torch.Tensor,
+    photos: torch.Tensor,
+    memory: Memory,
+    shares: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Losses (1 + parts) of N pairs: of the joint descriptor and of each part, the mean of both directions.
 
     `photos` (N) tells the photos apart; a memory of one and the same photo is no negative.
@@ -47,8 +57,8 @@ def info_nce(first: torch.Tensor, second: torch.Tensor, photos: torch.Tensor, me
     ignored = known | (memory.photos < 0)[None, :]
     other = (photos[:, None] == photos[None, :]) & ~torch.eye(len(photos), dtype=torch.bool)
     for one, two in ((first, second), (second, first)):
-        within = similarities(one, two).masked_fill(other, -torch.inf)
-        past = similarities(one, memory.parts).masked_fill(ignored, -torch.inf)
+        within = similarities(one, two, shares).masked_fill(other, -torch.inf)
+        past = similarities(one, memory.parts, shares).masked_fill(ignored, -torch.inf)
         logits = torch.cat([within, past], dim=2) / TEMPERATURE  # (1 + parts)×N×(N + memory)
         target = torch.arange(len(photos)).expand(len(logits), -1)
         losses.append(F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none").view_as(target).mean(1))

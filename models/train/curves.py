@@ -5,6 +5,7 @@
 
 import argparse
 import csv
+import math
 from pathlib import Path
 
 import matplotlib
@@ -21,7 +22,8 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def series(rows: list[dict[str, str]], column: str) -> tuple[list[int], list[float]]:
-    return [int(row["step"]) for row in rows], [float(row[column]) for row in rows]
+    """Steps and values; NaN where a boundary is not compared."""
+    return [int(row["step"]) for row in rows], [float(row[column] or "nan") for row in rows]
 
 
 def draw(run: Path, out: Path) -> None:
@@ -34,7 +36,8 @@ def draw(run: Path, out: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(13, 5))
 
     steps, losses = series(training, "loss")
-    left.plot(steps, [loss / len(NAMES) for loss in losses], color="0.6", label="training crops")
+    learned = sum(not math.isnan(float(training[0][name] or "nan")) for name in NAMES)
+    left.plot(steps, [loss / learned for loss in losses], color="0.6", label="training crops")
     left.plot(*series(chain, "mean"), "o-", label="held out, as a chain")
     left.plot(*series(local, "mean"), "s--", label="held out, every stage alone")
     left.set_title("mean over the boundaries and c39")

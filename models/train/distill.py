@@ -9,11 +9,14 @@ stage, `train.csv` (losses of training) and `held_out.csv` (unexplained shares o
 import argparse
 import csv
 import json
+import math
+import os
 import time
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -21,24 +24,29 @@ from augmentation import Batches
 from export import export
 from loss import NAMES, TAPS, HeldOut, distillation, normalise
 from photos import SOURCES, Photo, load, split
+from processes import Processes
 from schedule import Schedule
+from shape import DEFAULT, SHAPES, Shape
 from student import Student
+from targets import NarrowTeacher
 from teacher import Teacher
 
 WEIGHTS = Path("weights/mobilenetv2_1.0_teacher_int8pc.npz")
 LOG_STEPS = 50
 SCALE_CROPS = 64  # crops from which the teacher's scales are taken before the first step
+BASIS_CROPS = 512  # crops from which a narrow student's targets are chosen
 
 
 class Log:
     """A CSV file that survives a resume: rows of steps that will be taken again are dropped."""
 
-    def __init__(self, path: Path, columns: list[str], step: int):
+    def __init__(self, path: Path | None, columns: list[str], step: int):
+        """Without a path nothing is written: of several processes one keeps the log."""
         kept = []
-        if path.exists():
+        if path is not None and path.exists():
             with path.open(newline="") as lines:
                 kept = [row for row in csv.DictReader(lines) if int(row["step"]) <= step]
-        self.file = path.open("w", newline="")
+        self.file = (path or Path(os.devnull)).open("w", newline="")
         self.writer = csv.DictWriter(self.file, columns)
         self.writer.writeheader()
         self.writer.writerows(kept)
@@ -48,21 +56,44 @@ class Log:
         self.file.flush()
 
 
+class Distilling(nn.Module):
+    """The student's loss as a module, for `DistributedDataParallel` to wrap."""
+
+    def __init__(self, student: Student):
+        super().__init__()
+        self.student = student
+
+    def forward(self, teacher: Teacher, image: torch.Tensor, local: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        return distillation(self.student, teacher, image, local)
+
+
 class Run:
     """Everything that a step changes: student, optimiser, step count. Saved and restored as a whole."""
 
-    def __init__(self, folder: Path, schedule: Schedule, seed: int):
+    def __init__(
+        self,
+        folder: Path,
+        schedule: Schedule,
+        seed: int,
+        shape: Shape = DEFAULT,
+        processes: Processes = Processes(),
+    ):
         torch.manual_seed(seed)
+        self.processes = processes
         self.folder, self.schedule, self.seed, self.step = folder, schedule, seed, 0
-        self.student = Student().to(memory_format=torch.channels_last).train()
+        self.student = Student(shape).to(processes.device, memory_format=torch.channels_last).train()
+        self.distilling = processes.wrap(Distilling(self.student))
         self.optimiser = torch.optim.AdamW(self.student.parameters(), lr=schedule.rate)
         self.exported = float("inf")  # held-out loss of what was exported last
         folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, name: str = "checkpoint.pt") -> None:
+        if not self.processes.leads:
+            return
         state = {
             "step": self.step,
             "seed": self.seed,
+            "shape": self.student.shape.name,
             "schedule": asdict(self.schedule),
             "student": self.student.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -82,9 +113,11 @@ class Run:
         path = self.folder / "checkpoint.pt"
         if not path.exists():
             return
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location="cpu")
         if state["seed"] != self.seed:
             raise SystemExit(f"{path}: written with seed {state['seed']}, asked for {self.seed}")
+        if state.get("shape", DEFAULT.name) != self.student.shape.name:
+            raise SystemExit(f"{path}: of shape {state['shape']}, asked for {self.student.shape.name}")
         self.step, self.exported = state["step"], state["exported"]
         self.student.load_state_dict(state["student"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -97,7 +130,7 @@ class Run:
             group["lr"] = rate
         local = self.schedule(self.step).name == "local"
         self.optimiser.zero_grad(set_to_none=True)
-        total, terms = distillation(self.student, teacher, normalise(crops), local)
+        total, terms = self.distilling(teacher, normalise(crops.to(self.processes.device)), local)
         total.backward()
         self.optimiser.step()
         self.step += 1
@@ -111,9 +144,33 @@ def measure(run: Run, held_out: HeldOut, teacher: Teacher, log: Log, stage: str)
     for mode, local in modes:
         shares = held_out.measure(run.student, teacher, local)
         means[mode] = sum(shares.values()) / len(shares)
-        taps = sum(shares[name] for name in TAPS) / len(TAPS)
+        taps = sum(shares[name] for name in TAPS) / len(TAPS)  # no shape goes without these
         log.write({"step": run.step, "stage": stage, "mode": mode, "mean": means[mode], "taps": taps, **shares})
     return means["chain"]
+
+
+def learned(terms: list[float]) -> float:
+    """The sum without the boundaries that are not compared."""
+    return sum(term for term in terms if not math.isnan(term))
+
+
+def narrowed(
+    run: Run, training: list[Photo], teacher: Teacher, tuned: Teacher | None
+) -> tuple[NarrowTeacher, NarrowTeacher | None]:
+    """Both teachers in the student's widths, on the bases of the first; chosen once and kept in the run folder."""
+    path = run.folder / "targets.pt"
+    narrow = NarrowTeacher(teacher, run.student.shape)
+    if run.processes.leads and not path.exists():
+        narrow.fit(normalise(Batches(training, run.schedule, BASIS_CROPS, run.seed)[0]))
+        torch.save(narrow.projections(), path)
+    run.processes.wait()
+    narrow.load_state_dict(torch.load(path, weights_only=True), strict=False)
+    narrow.to(run.processes.device)
+    if tuned is None:
+        return narrow, None
+    other = NarrowTeacher(tuned, run.student.shape)
+    other.load_state_dict(narrow.projections(), strict=False)
+    return narrow, other.to(run.processes.device)
 
 
 def train(
@@ -124,37 +181,42 @@ def train(
     training, rest = split(photos)
     held_out = HeldOut(rest)
     print(f"{len(training)} photos to train on, {len(rest)} held out; {schedule}; from step {run.step}", flush=True)
+    if run.student.shape.narrow:
+        teacher, tuned = narrowed(run, training, teacher, tuned)
     if run.step == 0:
         first = Batches(training, schedule, SCALE_CROPS, run.seed)[0]
-        run.student.match_scales(teacher.scales(normalise(first)))
-    log = Log(run.folder / "train.csv", ["step", "stage", "seconds", "rate", "loss", *NAMES], run.step)
-    held_log = Log(run.folder / "held_out.csv", ["step", "stage", "mode", "mean", "taps", *NAMES], run.step)
+        run.student.match_scales(teacher.scales(normalise(first.to(run.processes.device))))
+    leads = run.processes.leads
+    log = Log(run.folder / "train.csv" if leads else None, ["step", "stage", "seconds", "rate", "loss", *NAMES], run.step)
+    columns = ["step", "stage", "mode", "mean", "taps", *NAMES]
+    held_log = Log(run.folder / "held_out.csv" if leads else None, columns, run.step)
     loader = DataLoader(
-        Batches(training, schedule, arguments.batch, run.seed),
+        Batches(training, schedule, run.processes.part(arguments.batch), run.processes.seed(run.seed)),
         batch_size=None,
         sampler=range(run.step, schedule.steps),
         num_workers=arguments.workers,
         prefetch_factor=8 if arguments.workers else None,
     )
     # tqdm writes to the log where stderr is a file: once a minute is enough there.
-    bar = tqdm(loader, initial=run.step, total=schedule.steps, unit="step", mininterval=arguments.progress)
+    run.processes.wait()  # the first one has read what is about to be written over
+    bar = tqdm(loader, disable=not leads, initial=run.step, total=schedule.steps, unit="step", mininterval=arguments.progress)
     window, started, saved = torch.zeros(len(NAMES)), time.monotonic(), time.monotonic()
     for crops in bar:
         stage = schedule(run.step).name
         if stage == "tuned" and teacher is not tuned:
             # What was exported before was measured against another teacher: no comparison holds from here on.
             teacher, run.exported = tuned, float("inf")
-        window += run.train_step(crops, teacher)
+        window += run.train_step(crops, teacher).cpu()
         if run.step % LOG_STEPS == 0:
             terms, seconds = (window / LOG_STEPS).tolist(), (time.monotonic() - started) / LOG_STEPS
             rate = schedule.learning_rate(run.step - 1)
-            row = {"step": run.step, "stage": stage, "seconds": seconds, "rate": rate, "loss": sum(terms)}
+            row = {"step": run.step, "stage": stage, "seconds": seconds, "rate": rate, "loss": learned(terms)}
             log.write({**row, **dict(zip(NAMES, terms, strict=True))})
-            bar.set_postfix(stage=stage, loss=f"{sum(terms):.3f}")
+            bar.set_postfix(stage=stage, loss=f"{learned(terms):.3f}")
             window, started = torch.zeros(len(NAMES)), time.monotonic()
 
         ends = run.step == schedule.steps or schedule(run.step).name != stage
-        if ends or run.step % arguments.measure_steps == 0:
+        if leads and (ends or run.step % arguments.measure_steps == 0):
             mean = measure(run, held_out, teacher, held_log, stage)
             if ends and stage != "local" and arguments.export and mean < run.exported:
                 export(run.student, arguments.export)
@@ -172,6 +234,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--shared", type=Path, required=True, help="folder that holds data/ and weights/")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and logs")
     parser.add_argument("--export", type=Path, help="ONNX file to write whenever a stage ends better than before")
+    parser.add_argument("--shape", choices=SHAPES, default=DEFAULT.name, help="widths and depth of the student")
+    parser.add_argument("--half-teacher", action="store_true", help="run the teacher in bfloat16: faster where the processor can")
     parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
     parser.add_argument("--any-licence", action="store_true", help="also photos whose terms do not permit shipping")
     parser.add_argument("--local-steps", type=int, default=3000)
@@ -206,12 +270,15 @@ def main() -> None:
     )
     if arguments.tuned_steps and not arguments.tuned_teacher:
         raise SystemExit("--tuned-steps needs --tuned-teacher")
-    run = Run(arguments.run, schedule, arguments.seed)
+    processes = Processes.joined()
+    run = Run(arguments.run, schedule, arguments.seed, SHAPES[arguments.shape], processes)
     run.resume()
     arguments.run.joinpath("options.json").write_text(json.dumps(vars(arguments), default=str, indent=1))
     photos = load(arguments.shared, tuple(arguments.sources), arguments.any_licence)
-    tuned = Teacher(arguments.tuned_teacher) if arguments.tuned_teacher else None
-    train(run, photos, Teacher(arguments.shared / WEIGHTS), arguments, tuned)
+    precision = torch.bfloat16 if arguments.half_teacher else torch.float32
+    teacher = Teacher(arguments.shared / WEIGHTS, precision).to(processes.device)
+    tuned = Teacher(arguments.tuned_teacher, precision).to(processes.device) if arguments.tuned_teacher else None
+    train(run, photos, teacher, arguments, tuned)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python export.py --checkpoint target/train/run/checkpoint.pt --out target/student.onnx
 
-Outputs c20 (64 channels, stride 16), c39 (576, stride 16), c42 (the expansion of block 14: 480, stride 32) and c51
-(1280, stride 32). The file stays below 2.9 MB.
+Outputs c20 (stride 16), c39 (stride 16), c42 (the expansion of block 14, stride 32) and c51 (stride 32), with as many
+channels as the student's shape has: 64, 576, 480 and 1280 by default. The file stays below 2.9 MB.
 """
 
 import argparse
@@ -12,13 +12,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from folded import C42_BOUNDARY
 from onnx_graph import OnnxGraph
+from shape import DEFAULT, SHAPES, Shape
 from student import ConvolutionNorm, Student
 from teacher import C20_BOUNDARY, C39_INPUT_BOUNDARY, C51_BOUNDARY
 
-OUTPUTS = {"c20": (64, 16), "c39": (576, 16), "c42": (480, 32), "c51": (1280, 32)}
-C42_BOUNDARY = 1 + 14  # the block whose expansion is c42
 _BOUNDARY_NAMES = {C20_BOUNDARY: "c20", C51_BOUNDARY: "c51"}
+
+
+def outputs(shape: Shape) -> dict[str, tuple[int, int]]:
+    """Channels and stride of each output."""
+    c20, c42 = shape.outputs[C20_BOUNDARY - 1], shape.hidden[C42_BOUNDARY - 1]
+    return {"c20": (c20, 16), "c39": (shape.c39, 16), "c42": (c42, 32), "c51": (shape.c51, 32)}
 
 
 def export(student: Student, out: Path) -> None:
@@ -35,7 +41,7 @@ def export(student: Student, out: Path) -> None:
         name = _BOUNDARY_NAMES.get(number, f"boundary{number:02d}")
         if isinstance(stage, ConvolutionNorm):
             x = convolve(x, stage, name)
-        else:
+        elif stage.layers:
             shortcut = x
             *first, last = stage.layers
             for index, layer in enumerate(first):
@@ -46,13 +52,14 @@ def export(student: Student, out: Path) -> None:
                 x = graph.add(shortcut, x, name)
         if number == C39_INPUT_BOUNDARY:
             convolve(x, student.c39, "c39")
-    graph.write(out, OUTPUTS)
+    graph.write(out, outputs(student.shape))
 
 
 def read_student(checkpoint: Path) -> Student:
     """The student of a checkpoint that `distill.py` wrote."""
-    student = Student()
-    student.load_state_dict(torch.load(checkpoint, weights_only=True)["student"])
+    state = torch.load(checkpoint, weights_only=True)
+    student = Student(SHAPES[state.get("shape", DEFAULT.name)])
+    student.load_state_dict(state["student"])
     return student.eval()
 
 

@@ -17,7 +17,7 @@ from teacher import BLOCKS, C20_BOUNDARY, C39_INPUT_BOUNDARY, Convolution, pad, 
 # The stem and blocks 0-5: the 18 first convolutions of the teacher. They take more than half of the time of a pass
 # and see edges and texture, which instance discrimination on few photos has nothing to teach.
 TRUNK_STAGES = 7
-TAP_CHANNELS = {"c20": 64, "c39": 576, "c51": 1280}
+C42_BOUNDARY = 1 + 14  # the block whose expansion is c42
 
 
 class FoldedConvolution(nn.Module):
@@ -37,13 +37,15 @@ class FoldedConvolution(nn.Module):
 
 
 class FoldedNetwork(nn.Module):
-    """Input N×3×H×W, (pixel - 127.5) / 127.5, sides multiples of 32; gives the maps c20, c39 and c51."""
+    """Input N×3×H×W, (pixel - 127.5) / 127.5, sides multiples of 32; gives the maps c20, c39, c42 and c51."""
 
     def __init__(self, stages: list[list[Convolution]], c39: Convolution | None):
         """`c39` is the student's own head; without one (teacher), c39 is the first convolution of block 13."""
         super().__init__()
         self.stages = nn.ModuleList(nn.ModuleList(map(FoldedConvolution, stage)) for stage in stages)
-        self.residual = [False, *(block.residual for block in BLOCKS), False]
+        residual = [False, *(block.residual for block in BLOCKS), False]
+        # A stage without convolutions is a block that a narrow student leaves out.
+        self.residual = [adds and bool(stage) for adds, stage in zip(residual, stages, strict=True)]
         self.c39 = FoldedConvolution(c39) if c39 else None
         for stage in self.stages[:TRUNK_STAGES]:
             stage.requires_grad_(False)
@@ -76,13 +78,13 @@ class FoldedNetwork(nn.Module):
 
     @torch.no_grad()
     def trunk(self, image: torch.Tensor) -> torch.Tensor:
-        """The map between trunk and tail (N×32×H/8×W/8)."""
+        """The map between trunk and tail (N×32×H/8×W/8, of a narrow student with fewer channels)."""
         for number in range(TRUNK_STAGES):
             image, _ = self._stage(number, image)
         return image
 
     def tail(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """c20 (N×64×H/16×W/16), c39 (N×576×H/16×W/16) and c51 (N×1280×H/32×W/32) from the trunk's map."""
+        """c20, c39 (N×C×H/16×W/16), c42 and c51 (N×C×H/32×W/32) from the trunk's map."""
         maps = {}
         for number in range(TRUNK_STAGES, len(self.stages)):
             x, first = self._stage(number, x)
@@ -92,6 +94,8 @@ class FoldedNetwork(nn.Module):
                 maps["c39"] = self.c39(x)
             if number == C39_INPUT_BOUNDARY + 1 and self.c39 is None:
                 maps["c39"] = first
+            if number == C42_BOUNDARY:
+                maps["c42"] = first
         maps["c51"] = x
         return maps
 
@@ -100,6 +104,8 @@ class FoldedNetwork(nn.Module):
 
     def _stage(self, number: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """A stage's output, and that of its first convolution."""
+        if not self.stages[number]:
+            return x, x
         first = y = self.stages[number][0](x)
         for convolution in self.stages[number][1:]:
             y = convolution(y)

@@ -1,4 +1,4 @@
-"""The descriptor `three taps` as a module: each map pooled, made a unit vector, whitened, made a unit vector again.
+"""A recipe's whitenings as a module: each part pooled, made a unit vector, whitened, made a unit vector again.
 
 It starts at the whitening learned from views (`whitening.learned_whitening`) and is trained along with the network,
 but it does not leave with it: whoever uses the network fits its whitening anew.
@@ -9,20 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from whitening import CENTRED, THREE_TAPS, Whitening, centre_weights, learned_whitening
-
-
-def pooled(maps: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """N×C×H×W a tap → N×C unit vectors: the mean over all places, weighted to the centre for c20 and c39."""
-    vectors = {}
-    for tap, values in maps.items():
-        if tap in CENTRED:
-            weights = torch.from_numpy(centre_weights(*values.shape[2:])).to(values.dtype)
-            mean = torch.einsum("nchw,hw->nc", values, weights)
-        else:
-            mean = values.mean(dim=(2, 3))
-        vectors[tap] = F.normalize(mean, dim=1)
-    return vectors
+from recipe import THREE_TAPS, Recipe, shares, whitenings
+from whitening import Whitening
 
 
 class Heads(nn.Module):
@@ -32,15 +20,16 @@ class Heads(nn.Module):
     adds a little of one and the same vector to all descriptors, and in a hundred steps their similarity is lost in it.
     The answer has every part as a unit vector: N×parts×d, padded with zeros to the longest part's d.
 
-    The joint descriptor is the parts one after another over sqrt(parts), so the similarity of two joint descriptors is
-    the mean of the similarities of their parts.
+    The joint descriptor is the parts one after another, each scaled by the root of its share, so the similarity of two
+    joint descriptors is the mean of the similarities of their parts, weighted by `shares`.
     """
 
-    def __init__(self, whitenings: dict[str, Whitening]):
+    def __init__(self, learned: dict[str, Whitening], recipe: Recipe = THREE_TAPS):
         super().__init__()
-        self.taps = list(whitenings)
+        self.taps, self.recipe = [part.tap for part in recipe], recipe
+        self.shares = shares(recipe)
         self.layers = nn.ModuleList()
-        for _, projection in whitenings.values():
+        for _, projection in (learned[tap] for tap in self.taps):
             layer = nn.Linear(projection.shape[1], projection.shape[0], bias=False)
             layer.weight.data.copy_(torch.from_numpy(projection))
             self.layers.append(layer)
@@ -50,11 +39,15 @@ class Heads(nn.Module):
         return max(layer.out_features for layer in self.layers)
 
     @staticmethod
-    def learned(vectors: dict[str, np.ndarray]) -> "Heads":
+    def learned(vectors: dict[str, np.ndarray], recipe: Recipe = THREE_TAPS) -> "Heads":
         """From pooled taps of views, photos×views×C each."""
-        return Heads({tap: learned_whitening(vectors[tap], size) for tap, size in THREE_TAPS.items()})
+        return Heads(whitenings(vectors, recipe), recipe)
 
     def forward(self, vectors: dict[str, torch.Tensor]) -> torch.Tensor:
         centred = [vectors[tap] - vectors[tap].mean(dim=0) for tap in self.taps]
         parts = [F.normalize(layer(rows), dim=1) for rows, layer in zip(centred, self.layers, strict=True)]
         return torch.stack([F.pad(part, (0, self.dimensions - part.shape[1])) for part in parts], dim=1)
+
+    def joint(self, vectors: dict[str, torch.Tensor]) -> torch.Tensor:
+        """N×(parts·d): the joint descriptor, a unit vector."""
+        return (self(vectors) * self.shares.sqrt()[:, None]).flatten(1)

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 from photos import Photo
-from student import Student
+from student import LeftOut, Student
 from teacher import BOUNDARIES, Teacher
 
 NAMES = (*BOUNDARIES, "c39")
@@ -56,11 +56,27 @@ def unexplained(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
 def distillation(
     student: Student, teacher: Teacher, image: torch.Tensor, local: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The sum over the boundaries and c39, and the terms on their own (in the order of `NAMES`, detached)."""
+    """The sum over the boundaries and c39, and the terms on their own (in the order of `NAMES`, detached).
+
+    A boundary that the teacher has no map for (`targets.py`), or whose block is left out, is NaN among the terms.
+    """
     boundaries, c39 = teacher(image)
     maps, own_c39 = student.local(image, boundaries) if local else student(image)
-    terms = torch.stack([unexplained(*pair) for pair in zip([*maps, own_c39], [*boundaries, c39], strict=True)])
-    return terms.sum(), terms.detach()
+    learned = compared(student, boundaries)
+    terms = torch.stack(
+        [
+            unexplained(own, target) if counts else image.new_full((), torch.nan)
+            for own, target, counts in zip([*maps, own_c39], [*boundaries, c39], learned, strict=True)
+        ]
+    )
+    return terms.nansum(), terms.detach()
+
+
+def compared(student: Student, boundaries: list[torch.Tensor | None]) -> list[bool]:
+    """By `NAMES`: whether the student has something to learn there, and the teacher a map to learn it from."""
+    stages = getattr(student, "stages", [None] * len(boundaries))
+    pairs = zip(stages, boundaries, strict=True)
+    return [*(target is not None and not isinstance(stage, LeftOut) for stage, target in pairs), True]
 
 
 class HeldOut:
@@ -83,15 +99,22 @@ class HeldOut:
 
     @torch.no_grad()
     def measure(self, student: Student, teacher: Teacher, local: bool = False) -> dict[str, float]:
-        """Unexplained share by name: mean squared error over variance, both summed over all held-out photos."""
+        """Unexplained share by name: mean squared error over variance, both summed over all held-out photos.
+
+        Without the boundaries that are not compared.
+        """
         student.eval()
         sums = [[0.0, 0.0, 0.0, 0] for _ in NAMES]  # of squared errors, of targets, of their squares; count
+        device = next((parameter.device for parameter in student.parameters()), torch.device("cpu"))
         for crops in self.batches:
-            image = normalise(crops)
+            image = normalise(crops.to(device))
             boundaries, c39 = teacher(image)
             maps, own_c39 = student.local(image, boundaries) if local else student(image)
-            for total, own, target in zip(sums, [*maps, own_c39], [*boundaries, c39], strict=True):
-                own, target = own.double(), target.double()
+            learned = compared(student, boundaries)
+            for total, own, target, counts in zip(sums, [*maps, own_c39], [*boundaries, c39], learned, strict=True):
+                if not counts:
+                    continue
+                own, target = own.double().cpu(), target.double().cpu()
                 total[0] = total[0] + (own - target).square().sum(dim=(0, 2, 3))
                 total[1] = total[1] + target.sum(dim=(0, 2, 3))
                 total[2] = total[2] + target.square().sum(dim=(0, 2, 3))
@@ -99,6 +122,8 @@ class HeldOut:
         student.train()
         result = {}
         for name, (error, first, second, count) in zip(NAMES, sums, strict=True):
+            if count == 0:
+                continue
             variance = second / count - (first / count) ** 2
             result[name] = float((error / count / (variance + DAMPING * variance.mean() + 1e-8)).mean())
         return result

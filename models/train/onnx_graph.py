@@ -1,4 +1,5 @@
-"""Writes MobileNetV2-shaped networks as ONNX with nothing but Conv, Clip, Add (and Cast for half-size weights).
+"""Writes MobileNetV2-shaped networks as ONNX with nothing but Conv, Clip, Add (and Cast for half-size weights, and the
+pair QuantizeLinear, DequantizeLinear in quantised networks).
 
 Both networks of this folder leave through here, so that they have the same operators, names and padding: explicit
 `pads` on every convolution, Clip(0, 6) for ReLU6, input `image` (float32, 1×3×H×W, already normalised).
@@ -34,14 +35,46 @@ class OnnxGraph:
         self, source: str, target: str, weight: np.ndarray, bias: np.ndarray, stride: int, groups: int, relu6: bool
     ) -> str:
         """Adds a convolution (weight O×I×K×K, K = 1 or 3) and its ReLU6; returns `target`, the name of its output."""
-        same = [0, 0, 0, 0] if weight.shape[2] == 1 else list(pads(stride))
         stored = f"{target}_weight"
         self.initialisers.append(numpy_helper.from_array(np.ascontiguousarray(weight, self.weights), stored))
         self.initialisers.append(numpy_helper.from_array(np.ascontiguousarray(bias, np.float32), f"{target}_bias"))
         if self.weights is np.float16:
             self._node("Cast", [stored], f"{target}_weight32", to=TensorProto.FLOAT)
             stored = f"{target}_weight32"
-        kernel = list(weight.shape[2:])
+        return self._convolve(source, target, stored, list(weight.shape[2:]), stride, groups, relu6)
+
+    def quantised_convolution(
+        self,
+        source: str,
+        target: str,
+        weight: np.ndarray,
+        scales: np.ndarray,
+        bias: np.ndarray,
+        stride: int,
+        groups: int,
+        relu6: bool,
+    ) -> str:
+        """As `convolution`, of int8 weights (O×I×K×K) with a scale an output (O)."""
+        names = [f"{target}_weight", f"{target}_scale", f"{target}_zero"]
+        arrays = [np.ascontiguousarray(weight), scales.astype(np.float32), np.zeros(len(scales), np.int8)]
+        arrays.append(np.ascontiguousarray(bias, np.float32))
+        for name, array in zip([*names, f"{target}_bias"], arrays, strict=True):
+            self.initialisers.append(numpy_helper.from_array(array, name))
+        stored = self._node("DequantizeLinear", names, f"{target}_weight32", axis=0)
+        return self._convolve(source, target, stored, list(weight.shape[2:]), stride, groups, relu6)
+
+    def rounded(self, source: str, target: str, scale: float, zero: int) -> str:
+        """Rounds a map to bytes and back; returns `target`."""
+        grid = [f"{target}_scale", f"{target}_zero"]
+        self.initialisers.append(numpy_helper.from_array(np.array(scale, np.float32), grid[0]))
+        self.initialisers.append(numpy_helper.from_array(np.array(zero, np.uint8), grid[1]))
+        self._node("QuantizeLinear", [source, *grid], f"{target}_bytes")
+        return self._node("DequantizeLinear", [f"{target}_bytes", *grid], target)
+
+    def _convolve(
+        self, source: str, target: str, stored: str, kernel: list[int], stride: int, groups: int, relu6: bool
+    ) -> str:
+        same = [0, 0, 0, 0] if kernel[0] == 1 else list(pads(stride))
         result = f"{target}_linear" if relu6 else target
         self._node(
             "Conv",

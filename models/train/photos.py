@@ -1,9 +1,12 @@
 """The photos of a training run: which files may be used, and decoding them once into memory.
 
+    python photos.py --shared DIR --out PERMITTED       # the permitted ones as files, for `pocketlens fit`
+
 Three sources lie under ``--shared``: ``data/unlabelled/*.jpg``, and the tars ``products`` and ``places`` of
 ``data/photos`` whose tables give the origin of every photo. The retrieval sets beside them are never read here.
 """
 
+import argparse
 import csv
 import hashlib
 import tarfile
@@ -59,6 +62,13 @@ def _decode(data: bytes) -> np.ndarray:
     return np.ascontiguousarray(pixels[:, :, ::-1])
 
 
+def _members(folder: Path, source: str, any_licence: bool) -> dict[str, bytes]:
+    """The files of a tar that the table beside it permits, by name."""
+    wanted = set(permitted(folder / f"{source}.tsv", source, any_licence))
+    with tarfile.open(folder / f"{source}.tar") as archive:
+        return {Path(m.name).name: archive.extractfile(m).read() for m in archive if Path(m.name).name in wanted}
+
+
 def load(shared: Path, sources: tuple[str, ...] = SOURCES, any_licence: bool = False) -> list[Photo]:
     """Decodes all permitted photos, in an order that depends on the files alone. About 150 kB a photo."""
     photos = []
@@ -67,10 +77,7 @@ def load(shared: Path, sources: tuple[str, ...] = SOURCES, any_licence: bool = F
             for path in sorted((shared / "data" / "unlabelled").glob("*.jpg")):
                 photos.append(Photo(f"{source}/{path.name}", _decode(path.read_bytes())))
             continue
-        folder = shared / "data" / "photos"
-        wanted = set(permitted(folder / f"{source}.tsv", source, any_licence))
-        with tarfile.open(folder / f"{source}.tar") as archive:
-            members = {Path(m.name).name: archive.extractfile(m).read() for m in archive if Path(m.name).name in wanted}
+        members = _members(shared / "data" / "photos", source, any_licence)
         photos += [Photo(f"{source}/{name}", _decode(members[name])) for name in sorted(members)]
     return photos
 
@@ -78,3 +85,23 @@ def load(shared: Path, sources: tuple[str, ...] = SOURCES, any_licence: bool = F
 def split(photos: list[Photo]) -> tuple[list[Photo], list[Photo]]:
     """Training photos and held-out photos."""
     return [p for p in photos if not p.held_out], [p for p in photos if p.held_out]
+
+
+def extract(shared: Path, out: Path) -> int:
+    """Writes the permitted photos of `products` and `places` as they are; returns how many."""
+    count = 0
+    for source in SOURCES[1:]:
+        folder = out / source
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in _members(shared / "data" / "photos", source, any_licence=False).items():
+            (folder / name).write_bytes(data)
+            count += 1
+    return count
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, required=True, help="folder that holds data/")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    print(f"{arguments.out}: {extract(arguments.shared, arguments.out)} photos")

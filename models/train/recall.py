@@ -10,10 +10,9 @@ import numpy as np
 import torch
 
 from captures import CLUTTER_CHANCE, capture
-from heads import pooled
 from loss import normalise
 from photos import Photo
-from whitening import THREE_TAPS, describe_with, learned_whitening
+from recipe import THREE_TAPS, Recipe, described, pooled, whitenings
 
 SHAPES = ((192, 256), (256, 256), (256, 192))
 CAPTURES = 3  # queries a held-out photo
@@ -28,15 +27,16 @@ def nearest_shape(pixels: np.ndarray) -> tuple[int, int]:
     return min(SHAPES, key=lambda shape: abs(np.log(shape[1] / shape[0]) - aspect))
 
 
-def describe(network, views: list[np.ndarray]) -> dict[str, np.ndarray]:
+def describe(network, views: list[np.ndarray], recipe: Recipe = THREE_TAPS) -> dict[str, np.ndarray]:
     """Pooled taps (views×C each) of views that have one of `SHAPES`."""
-    taps = {tap: [None] * len(views) for tap in THREE_TAPS}
+    taps = {part.tap: [None] * len(views) for part in recipe}
     for shape in SHAPES:
         places = [place for place, view in enumerate(views) if view.shape[:2] == shape]
         for start in range(0, len(places), BATCH):
             batch = places[start : start + BATCH]
             with torch.no_grad():
-                vectors = pooled(network(normalise(torch.from_numpy(np.stack([views[place] for place in batch])))))
+                crops = torch.from_numpy(np.stack([views[place] for place in batch]))
+                vectors = pooled(network(normalise(crops)), recipe)
             for tap, rows in vectors.items():
                 for place, row in zip(batch, rows.numpy(), strict=True):
                     taps[tap][place] = row
@@ -58,7 +58,10 @@ def views_of(photos: list[Photo], others: list[Photo], count: int, seed: int) ->
 class Recall:
     """Everything that does not depend on the network is made once."""
 
-    def __init__(self, training: list[Photo], held_out: list[Photo], seed: int = 1):
+    def __init__(
+        self, training: list[Photo], held_out: list[Photo], seed: int = 1, recipe: Recipe = THREE_TAPS
+    ):
+        self.recipe = recipe
         order = np.random.default_rng(seed).permutation(len(training))
         fitted = [training[i] for i in order[:FITTED]]
         others = [training[i] for i in order[FITTED : FITTED + DISTRACTORS]] or training
@@ -69,14 +72,16 @@ class Recall:
 
     def fitting_taps(self, network) -> dict[str, np.ndarray]:
         """Pooled taps of the views that the whitening is fitted on: photos×views×C."""
-        return {tap: rows.reshape(-1, VIEWS, rows.shape[1]) for tap, rows in describe(network, self.fitting).items()}
+        taps = describe(network, self.fitting, self.recipe)
+        return {tap: rows.reshape(-1, VIEWS, rows.shape[1]) for tap, rows in taps.items()}
 
     def measure(self, network) -> dict[str, float]:
         """Mean reciprocal rank and recall at 1, in percent, of all queries and by source."""
-        fitted = self.fitting_taps(network)
-        whitenings = {tap: learned_whitening(fitted[tap], size) for tap, size in THREE_TAPS.items()}
-        database = describe_with(whitenings, describe(network, self.database))
-        queries = describe_with(whitenings, describe(network, self.queries))
+        learned = whitenings(self.fitting_taps(network), self.recipe)
+        database, queries = (
+            described(learned, describe(network, views, self.recipe), self.recipe)
+            for views in (self.database, self.queries)
+        )
         scores = queries @ database.T
         own = np.arange(len(queries)) // CAPTURES
         ranks = 1 + (scores > scores[np.arange(len(queries)), own][:, None]).sum(1)

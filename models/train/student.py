@@ -1,26 +1,17 @@
-"""The student: the teacher's 19 boundaries with half the hidden channels between them, and an own head for c39.
+"""The student: the teacher's 19 boundaries with fewer channels between them, and an own head for c39.
 
-Expansion 3 instead of 6 halves the multiply-adds and leaves 1.32 M parameters. Each stage ends at the same map as the
-teacher's (same channels, stride and activation), so a stage can be trained alone on the teacher's input of it: from
-random weights that converges far faster than the whole chain does.
+How many is a matter of its `Shape`. With the default one, expansion 3 instead of 6 halves the multiply-adds and leaves
+1.32 M parameters. Each stage ends at the same map as the teacher's (same stride and activation, the same channels or a
+projection of them), so a stage can be trained alone on the teacher's input of it: from random weights that converges
+far faster than the whole chain does.
 """
 
 import torch
 from torch import nn
 
-from teacher import (
-    BLOCKS,
-    BOUNDARIES,
-    C39_CHANNELS,
-    C39_INPUT_BOUNDARY,
-    LAST_CHANNELS,
-    STEM_CHANNELS,
-    Block,
-    Scale,
-    pad,
-)
+from shape import DEFAULT, Shape
+from teacher import BLOCKS, BOUNDARIES, C39_INPUT_BOUNDARY, Scale, pad
 
-EXPANSION = 3
 # The running mean of batch norm looks back over 1 / momentum batches of 16; torch's 0.1 is too noisy to be folded.
 NORM_MOMENTUM = 0.03
 
@@ -63,15 +54,15 @@ class ConvolutionNorm(nn.Module):
 
 
 class StudentBlock(nn.Module):
-    """An inverted residual block of the teacher's outer shape with `EXPANSION` times as many hidden channels."""
+    """An inverted residual block: that of number `number` in a shape. Without hidden channels it gives its input."""
 
-    def __init__(self, shape: Block):
+    def __init__(self, shape: Shape, number: int):
         super().__init__()
-        self.residual = shape.residual
-        hidden = shape.inputs * min(shape.expansion, EXPANSION)
-        layers = [] if hidden == shape.inputs else [ConvolutionNorm(shape.inputs, hidden, 1)]
-        layers.append(ConvolutionNorm(hidden, hidden, 3, shape.stride, groups=hidden))
-        layers.append(ConvolutionNorm(hidden, shape.outputs, 1, relu6=False))
+        self.residual = BLOCKS[number].residual
+        inputs, hidden, outputs = shape.inputs(number), shape.hidden[number], shape.outputs[number]
+        layers = [] if hidden == inputs and BLOCKS[number].expansion == 1 else [ConvolutionNorm(inputs, hidden, 1)]
+        layers.append(ConvolutionNorm(hidden, hidden, 3, BLOCKS[number].stride, groups=hidden))
+        layers.append(ConvolutionNorm(hidden, outputs, 1, relu6=False))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -79,17 +70,28 @@ class StudentBlock(nn.Module):
         return x + y if self.residual else y
 
 
+class LeftOut(nn.Module):
+    """In place of a residual block that a shape leaves out."""
+
+    residual, layers = False, ()  # read as a block's are
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
 class Student(nn.Module):
     """Input as the teacher's: N×3×H×W, (pixel - 127.5) / 127.5, sides multiples of 32."""
 
-    def __init__(self):
+    def __init__(self, shape: Shape = DEFAULT):
         super().__init__()
-        stages = [ConvolutionNorm(3, STEM_CHANNELS, 3, 2)]
-        stages += [StudentBlock(shape) for shape in BLOCKS]
-        stages += [ConvolutionNorm(BLOCKS[-1].outputs, LAST_CHANNELS, 1)]
+        self.shape = shape
+        stages: list[nn.Module] = [ConvolutionNorm(3, shape.stem, 3, 2)]
+        for number, hidden in enumerate(shape.hidden):
+            stages.append(StudentBlock(shape, number) if hidden else LeftOut())
+        stages += [ConvolutionNorm(shape.outputs[-1], shape.c51, 1)]
         assert len(stages) == len(BOUNDARIES)
         self.stages = nn.ModuleList(stages)
-        self.c39 = ConvolutionNorm(BLOCKS[12].outputs, C39_CHANNELS, 1)
+        self.c39 = ConvolutionNorm(shape.outputs[C39_INPUT_BOUNDARY - 1], shape.c39, 1)
 
     def match_scales(self, scales: dict[str, Scale]) -> None:
         """Starts each boundary at the teacher's mean and half its deviation by channel; convolutions stay random.
@@ -100,8 +102,10 @@ class Student(nn.Module):
         """
         # A block's last convolution is number 2, 5, 8, …: its linear projection, before the residual sum.
         names = ["c00", *(f"c{3 * k + 2:02d}" for k in range(len(BLOCKS))), "c51"]
-        ends = [stage if isinstance(stage, ConvolutionNorm) else stage.layers[-1] for stage in self.stages]
-        for layer, name in [*zip(ends, names, strict=True), (self.c39, "c39")]:
+        for stage, name in [*zip(self.stages, names, strict=True), (self.c39, "c39")]:
+            if name not in scales or isinstance(stage, LeftOut):
+                continue
+            layer = stage if isinstance(stage, ConvolutionNorm) else stage.layers[-1]
             layer.norm.weight.data.copy_(0.5 * scales[name].deviation)
             layer.norm.bias.data.copy_(scales[name].mean)
 
@@ -113,8 +117,12 @@ class Student(nn.Module):
             boundaries.append(x)
         return boundaries, self.c39(boundaries[C39_INPUT_BOUNDARY])
 
-    def local(self, image: torch.Tensor, teacher: list[torch.Tensor]) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Every stage alone, each on the teacher's map before it; the same return value as `forward`."""
-        inputs = [image, *teacher[:-1]]
-        boundaries = [stage(x) for stage, x in zip(self.stages, inputs, strict=True)]
+    def local(
+        self, image: torch.Tensor, teacher: list[torch.Tensor | None]
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Every stage alone, each on the teacher's map before it (or the student's own where the teacher has none)."""
+        boundaries: list[torch.Tensor] = []
+        for number, stage in enumerate(self.stages):
+            before = image if number == 0 else teacher[number - 1]
+            boundaries.append(stage(boundaries[-1] if before is None else before))
         return boundaries, self.c39(teacher[C39_INPUT_BOUNDARY])

@@ -18,12 +18,13 @@ from augmentation import Batches
 from average import average
 from captures import Pairs, placement, warp
 from contrastive import Memory, info_nce, similarities
-from export import C42_BOUNDARY, export
-from folded import TRUNK_STAGES, FoldedNetwork
-from heads import Heads, pooled
+from export import export
+from folded import C42_BOUNDARY, TRUNK_STAGES, FoldedNetwork
+from heads import Heads
 from loss import HeldOut, NAMES, unexplained
 from onnx_graph import OnnxGraph
 from photos import Photo, permitted, split
+from recipe import pooled
 from schedule import Schedule
 from student import Student
 from teacher import BLOCKS, C20_BOUNDARY, C50_BOUNDARY, C51_BOUNDARY, Teacher, pads
@@ -272,8 +273,8 @@ def test_folded_networks_equal_their_sources(weights):
         with torch.no_grad():
             maps, (boundaries, c39) = network(image), source(image)
         expected = {"c20": boundaries[C20_BOUNDARY], "c39": c39, "c51": boundaries[C51_BOUNDARY]}
-        for name, own in maps.items():
-            error = (own - expected[name]).square().mean().sqrt() / expected[name].std()
+        for name, target in expected.items():
+            error = (maps[name] - target).square().mean().sqrt() / target.std()
             assert error < 1e-3, name
 
 
@@ -311,7 +312,7 @@ def test_heads_equal_the_recipe():
     np.testing.assert_allclose(similarities(parts, parts)[0].numpy(), expected @ expected.T, atol=1e-4)
 
     maps = {tap: torch.rand(2, 8, 6, 10) for tap in THREE_TAPS}
-    for tap, vectors in pooled(maps).items():
+    for tap, vectors in pooled(maps).items():  # as `whitening.py` pools without gradients
         alone = np.stack([pool(m.numpy(), tap in CENTRED) for m in maps[tap]])
         np.testing.assert_allclose(vectors.numpy(), alone, atol=1e-5)
 

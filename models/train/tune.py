@@ -24,10 +24,11 @@ from contrastive import Memory, info_nce, map_distance
 from distill import WEIGHTS, Log
 from export import export, read_student
 from folded import TRUNK_STAGES, FoldedNetwork
-from heads import Heads, pooled
+from heads import Heads
 from loss import HeldOut, normalise
 from photos import SOURCES, Photo, load, split
 from recall import Recall
+from recipe import RECIPES, THREE_TAPS, Recipe, pooled
 
 LOG_STEPS = 20
 WARM_UP_STEPS = 20  # Adam's first steps are all of full size, and moved the maps far without any use
@@ -86,9 +87,9 @@ class Tuning:
                 wanted = self.target.tail(middle if self.own_trunk else self.target.trunk(image))
             maps = self.network.tail(middle)
             moved = moved + map_distance(maps, wanted) / 2
-            vectors.append(pooled(maps))
+            vectors.append(pooled(maps, self.heads.recipe))
         parts = self.heads({tap: torch.cat([rows[tap] for rows in vectors]) for tap in self.heads.taps}).chunk(2)
-        joint, *single = info_nce(*parts, photos, self.memory)
+        joint, *single = info_nce(*parts, photos, self.memory, self.heads.shares)
         of_parts = torch.stack(single).mean()
         (joint + of_parts + self.arguments.distillation * moved).backward()
         self.optimiser.step()
@@ -114,8 +115,8 @@ def _same(left: list[torch.Tensor], right: list[torch.Tensor]) -> bool:
 class Judge:
     """Held-out measures: recall of simulated captures, and how far whole photos' maps are from the target's."""
 
-    def __init__(self, training: list[Photo], held_out: list[Photo], log: Log):
-        self.recall, self.photos, self.log = Recall(training, held_out), HeldOut(held_out), log
+    def __init__(self, training: list[Photo], held_out: list[Photo], log: Log, recipe: Recipe = THREE_TAPS):
+        self.recall, self.photos, self.log = Recall(training, held_out, recipe=recipe), HeldOut(held_out), log
 
     @torch.no_grad()
     def measure(self, network: FoldedNetwork, target: FoldedNetwork, step: int) -> dict[str, float]:
@@ -166,7 +167,7 @@ def write(network: FoldedNetwork, arguments: argparse.Namespace) -> None:
         return
     student = read_student(arguments.student)
     network.into_student(student)
-    torch.save({"student": student.state_dict()}, arguments.run / "tuned.pt")
+    torch.save({"shape": student.shape.name, "student": student.state_dict()}, arguments.run / "tuned.pt")
     if arguments.export:
         export(student, arguments.export)
 
@@ -176,6 +177,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--shared", type=Path, required=True, help="folder that holds data/ and weights/")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and logs")
     parser.add_argument("--student", type=Path, help="checkpoint of the student to tune; without it the teacher is")
+    parser.add_argument("--recipe", choices=RECIPES, default="three-taps", help="descriptor to tune under")
     parser.add_argument("--target", type=Path, help="weight file of a teacher to stay near, instead of the start")
     parser.add_argument("--export", type=Path, help="ONNX file to write a student to")
     parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
@@ -210,8 +212,10 @@ def main() -> None:
     training, held_out = split(load(arguments.shared, tuple(arguments.sources), arguments.any_licence))
     checkpoint = arguments.run / "checkpoint.pt"
     log = Log(arguments.run / "held_out.csv", held_out_columns(arguments.sources), _step(checkpoint))
-    judge = Judge(training, held_out, log)
-    tuning = Tuning(network, Heads.learned(judge.recall.fitting_taps(network)), target, arguments)
+    recipe = RECIPES[arguments.recipe]
+    judge = Judge(training, held_out, log, recipe)
+    heads = Heads.learned(judge.recall.fitting_taps(network), recipe)
+    tuning = Tuning(network, heads, target, arguments)
     tuning.resume(checkpoint)
     train(tuning, training, judge)
 

@@ -40,17 +40,40 @@ def pca_whitening(vectors: np.ndarray, dimensions: int) -> Whitening:
     return mean, (axes[:, ::-1][:, :dimensions] / np.sqrt(values[::-1][:dimensions] + 1e-9)).T
 
 
-def learned_whitening(views: np.ndarray, dimensions: int) -> Whitening:
+def learned_whitening(views: np.ndarray, dimensions: int, shrinkage: float = SHRINKAGE) -> Whitening:
     """From photos×views×C: whitens what differs between views, keeps what differs between photos."""
     mean = views.mean((0, 1))
     inside = (views - views.mean(1, keepdims=True)).reshape(-1, views.shape[2])
-    within = inside.T @ inside / len(inside)
-    within = (1 - SHRINKAGE) * within + SHRINKAGE * np.trace(within) / len(within) * np.eye(len(within))
+    total = np.cov((views - mean).reshape(-1, views.shape[2]).T)
+    return mean, _projection(inside.T @ inside / len(inside), total, dimensions, shrinkage)
+
+
+def supervised_whitening(
+    views: np.ndarray,
+    rows: np.ndarray,
+    labels: np.ndarray,
+    dimensions: int,
+    share: float,
+    shrinkage: float = SHRINKAGE,
+) -> Whitening:
+    """As `learned_whitening`, with a share of a catalogue's own photos (N×C) that have labels in both covariances."""
+    inside = (views - views.mean(1, keepdims=True)).reshape(-1, views.shape[2])
+    centres = np.stack([rows[labels == label].mean(0) for label in labels])
+    own = rows - centres
+    within = (1 - share) * inside.T @ inside / len(inside) + share * own.T @ own / len(own)
+    flat = views.reshape(-1, views.shape[2])
+    total = (1 - share) * np.cov(flat.T) + share * np.cov(rows.T)
+    mean = (1 - share) * flat.mean(0) + share * rows.mean(0)
+    return mean, _projection(within, total, dimensions, shrinkage)
+
+
+def _projection(within: np.ndarray, total: np.ndarray, dimensions: int, shrinkage: float) -> np.ndarray:
+    """dimensions×C: `within` becomes the identity, of what is left the directions in which `total` is widest."""
+    within = (1 - shrinkage) * within + shrinkage * np.trace(within) / len(within) * np.eye(len(within))
     values, axes = np.linalg.eigh(within)
     flatten = axes @ np.diag(values**-0.5) @ axes.T
-    total = np.cov((views - mean).reshape(-1, views.shape[2]).T)
     _, directions = np.linalg.eigh(flatten @ total @ flatten)
-    return mean, directions[:, ::-1][:, :dimensions].T @ flatten
+    return directions[:, ::-1][:, :dimensions].T @ flatten
 
 
 def describe_with(whitenings: dict[str, Whitening], taps: dict[str, np.ndarray]) -> np.ndarray:

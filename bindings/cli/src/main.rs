@@ -5,7 +5,9 @@
 
 mod catalogue;
 mod commands;
+mod download;
 mod progress;
+mod registry;
 mod report;
 mod scratch;
 
@@ -43,6 +45,10 @@ enum Command {
     Bundle(commands::bundle::Command),
     /// Measure the time of each stage, or of each layer of the network
     Bench(commands::bench::Arguments),
+    /// Make a distributed engine hold what an index holds
+    Push(commands::push::Arguments),
+    /// Serve an index to devices, with a page to try it from a phone's or desktop's browser
+    Serve(commands::serve::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +62,8 @@ fn main() -> ExitCode {
         Command::Fit(arguments) => commands::fit::run(&arguments),
         Command::Bundle(command) => commands::bundle::run(&command),
         Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Push(arguments) => commands::push::run(&arguments),
+        Command::Serve(arguments) => commands::serve::run(&arguments),
     };
     match outcome {
         Ok(code) => code,

@@ -8,7 +8,7 @@ use pocketlens::lens;
 use pocketlens::rerank;
 use pocketlens::verdict;
 
-use crate::{Value, value};
+use crate::{Descriptor, Value, value};
 
 /// Hits, best first, and whether to believe them.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
@@ -19,6 +19,10 @@ pub struct Answer {
     pub verdict: Verdict,
     /// Probability that the first hit is right, 0 to 1.
     pub confidence: f32,
+    /// The best score of another group than that of the first hit.
+    pub rival: Option<f32>,
+    /// What was searched with: what a server is asked with.
+    pub descriptor: Descriptor,
     /// Who answered.
     pub source: Source,
     /// Time spent in each stage.
@@ -62,6 +66,8 @@ pub struct Hit {
     pub evidence: Option<Evidence>,
     /// Where the photo is like it, where that was asked for and can be told.
     pub explanation: Option<Explanation>,
+    /// Who found it.
+    pub source: Source,
 }
 
 /// What parts of the photo say of a hit.
@@ -117,18 +123,18 @@ impl From<lens::Answer> for Answer {
             votes: hit.votes,
             evidence: evidence.next().flatten().map(Into::into),
             explanation: heat_maps.next().map(Into::into),
+            source: Source::Local,
         });
         Self {
             hits: hits.collect(),
-            verdict: match answer.verdict {
-                verdict::Verdict::Match => Verdict::Match,
-                verdict::Verdict::Unsure => Verdict::Unsure,
-                verdict::Verdict::NoMatch => Verdict::NoMatch,
-            },
+            verdict: answer.verdict.into(),
             confidence: answer.confidence,
-            source: match answer.source {
-                lens::Source::Local => Source::Local,
+            rival: answer.rival,
+            descriptor: Descriptor {
+                fingerprint: answer.descriptor.fingerprint.to_string(),
+                values: answer.descriptor.values,
             },
+            source: answer.source.into(),
             times: Times {
                 decode: answer.times.decode,
                 resize: answer.times.resize,
@@ -137,6 +143,25 @@ impl From<lens::Answer> for Answer {
                 search: answer.times.search,
                 total: answer.times.total,
             },
+        }
+    }
+}
+
+impl From<verdict::Verdict> for Verdict {
+    fn from(verdict: verdict::Verdict) -> Self {
+        match verdict {
+            verdict::Verdict::Match => Self::Match,
+            verdict::Verdict::Unsure => Self::Unsure,
+            verdict::Verdict::NoMatch => Self::NoMatch,
+        }
+    }
+}
+
+impl From<lens::Source> for Source {
+    fn from(source: lens::Source) -> Self {
+        match source {
+            lens::Source::Local => Self::Local,
+            lens::Source::Server => Self::Server,
         }
     }
 }

@@ -3,8 +3,8 @@
 //! Nothing is computed here. Types are records and enums; what takes time is `async` and runs on threads of its own, so
 //! that it cannot block the thread that asks; what a camera calls for each frame borrows the camera's bytes.
 //!
-//! [`Lens`] answers [`Frame`]s and photos, [`LiveSession`] a camera; [`Index`] is kept up to date, [`Bundle`] is the
-//! model. Hand-written Kotlin (`android`), Swift (`ios`) and Python (`bindings/python`) stand around this.
+//! [`Lens`] answers [`Frame`]s and photos, [`LiveSession`] a camera; a [`Server`] is asked where they do not know;
+//! [`Index`] is kept up to date, [`Bundle`] is the model. Hand-written Kotlin (`android`), Swift (`ios`) and Python (`bindings/python`) stand around this.
 
 mod answer;
 mod bundle;
@@ -19,6 +19,7 @@ mod lens;
 mod live;
 mod observer;
 mod query;
+mod server;
 mod task;
 mod value;
 
@@ -37,6 +38,11 @@ pub use lens::{Lens, NewItem};
 pub use live::{LiveListener, LiveOptions, LiveSession, Offered, Thermal};
 pub use observer::{LogLevel, Observer, set_observer};
 pub use query::{GroupBy, Query, Region};
+pub use server::{
+    Blocked, Decision, HttpHeader, IndexState, Network, Reason, Server, ServerMode, ServerOptions,
+    ServerReply, ServerRequest, ServerTransport, Situation, TokenProvider, TransportFailure,
+    Upgrade,
+};
 pub use value::Value;
 
 uniffi::setup_scaffolding!();

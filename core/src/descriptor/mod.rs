@@ -52,12 +52,23 @@ use crate::backbone::FeatureMap;
 use crate::fingerprint::Fingerprint;
 
 /// A unit vector and the fingerprint of what made it.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// `Debug` does not show the numbers: what a camera saw does not belong in logs.
+#[derive(Clone, PartialEq)]
 pub struct Descriptor {
     /// Equal fingerprints: comparable descriptors.
     pub fingerprint: Fingerprint,
     /// Components of a vector of length 1 (of length 0 for a map without any activation).
     pub values: Vec<f32>,
+}
+
+impl std::fmt::Debug for Descriptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Descriptor")
+            .field("fingerprint", &self.fingerprint)
+            .field("dim", &self.values.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Pools the maps of one view as every part says: a unit vector of [`Pool::length`] values a part,

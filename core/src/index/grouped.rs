@@ -7,7 +7,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::convert::Infallible;
+use std::fmt;
 use std::str::FromStr;
+
+use serde_json::Value;
 
 use super::filter::{is_absent, lookup};
 use super::{Hit, IndexError, Ranking};
@@ -37,14 +40,28 @@ impl FromStr for GroupBy {
     }
 }
 
+impl fmt::Display for GroupBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Group => "group",
+            Self::Column(name) => name,
+        })
+    }
+}
+
 impl GroupBy {
-    /// Equal for items that answer as one.
+    /// As [`Self::identity_of`].
     pub(super) fn identity(&self, hit: &Hit) -> (bool, String) {
+        self.identity_of(&hit.key, &hit.group, &hit.payload)
+    }
+
+    /// Equal for items that answer as one: of an item's key, group and payload.
+    pub fn identity_of(&self, key: &str, group: &str, payload: &Value) -> (bool, String) {
         match self {
-            Self::Group => (true, hit.group.clone()),
-            Self::Column(name) => match lookup(&hit.payload, name) {
+            Self::Group => (true, group.to_owned()),
+            Self::Column(name) => match lookup(payload, name) {
                 Some(value) if !is_absent(Some(value)) => (true, value.to_string()),
-                _ => (false, hit.key.clone()),
+                _ => (false, key.to_owned()),
             },
         }
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::items::Item;
 use super::segment::Segment;
+use super::tombstones::Tombstones;
 use super::{Index, IndexError, local};
 
 /// An item as it is stored.
@@ -43,6 +44,21 @@ impl Index {
 }
 
 impl Index {
+    /// The item of this key; `None` where there is none. `O(segments × log items)` and the item itself.
+    ///
+    /// # Errors
+    /// [`IndexError::Corrupt`] when damage is met.
+    pub fn item(&self, key: &str) -> Result<Option<StoredItem>, IndexError> {
+        for segment in self.segments() {
+            if let Some(item) = segment.find_key(key)?
+                && segment.is_live(item)
+            {
+                return segment.stored(item, self.dim()).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
     /// The unit vectors of an item's photos, as exact as the index keeps them; none where there is no such item.
     /// `O(segments × log items)` and the photos.
     ///
@@ -57,6 +73,40 @@ impl Index {
             }
         }
         Ok(Vec::new())
+    }
+}
+
+impl Index {
+    /// At most `limit` items that were removed and not added again, those of the newest segments first: devices with an
+    /// older copy may still have them. Compaction forgets them.
+    ///
+    /// # Errors
+    /// [`IndexError::Corrupt`] when damage is met.
+    pub fn removed(&self, limit: usize) -> Result<Vec<StoredItem>, IndexError> {
+        let mut removed: Vec<StoredItem> = Vec::new();
+        for segment in self.segments().iter().rev() {
+            for item in segment.tombstones.iter().flat_map(Tombstones::iter) {
+                if removed.len() == limit {
+                    return Ok(removed);
+                }
+                let key = segment.key(item)?;
+                if !self.has_live(key)? && removed.iter().all(|other| other.key != key) {
+                    removed.push(segment.stored(item, self.dim())?);
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    fn has_live(&self, key: &str) -> Result<bool, IndexError> {
+        for segment in self.segments() {
+            if let Some(item) = segment.find_key(key)?
+                && segment.is_live(item)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

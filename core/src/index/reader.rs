@@ -243,6 +243,14 @@ impl Index {
         }
     }
 
+    /// Names this state of the index: 32 hexadecimal digits that change with every update. The same on every machine that
+    /// holds the same files.
+    pub fn version(&self) -> String {
+        let mut version = sha256(&self.manifest.to_bytes());
+        version.truncate(32);
+        version
+    }
+
     /// Whether the directory still holds the index that was opened here.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! `pocketlens bundle`: info, verify, convert.
+//! `pocketlens bundle`: info, verify, convert, fetch.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use pocketlens::bundle::{Bundle, Network};
 use pocketlens::embedder::Embedder;
 use serde_json::json;
 
-use super::{convert, open_bundle, print_json, print_line};
+use super::{convert, fetch, open_bundle, print_json, print_line};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Verify(Arguments),
     /// Quantise a network: write a bundle that runs on the int8 plan
     Convert(convert::Arguments),
+    /// Bring a published bundle or network: checked, taken up again where it was cut off
+    Fetch(fetch::Arguments),
 }
 
 #[derive(Args)]
@@ -35,6 +37,7 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
         Command::Info(arguments) => info(arguments),
         Command::Verify(arguments) => verify(arguments),
         Command::Convert(arguments) => convert::run(arguments),
+        Command::Fetch(arguments) => fetch::run(arguments),
     }
 }
 

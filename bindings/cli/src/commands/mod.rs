@@ -6,10 +6,13 @@ mod convert;
 pub(crate) mod demo;
 pub(crate) mod embed;
 pub(crate) mod eval;
+mod fetch;
 pub(crate) mod fit;
 pub(crate) mod index;
 pub(crate) mod mine;
+pub(crate) mod push;
 pub(crate) mod search;
+pub(crate) mod serve;
 mod update;
 
 use std::io::Write;

@@ -2,10 +2,12 @@
 //! returns is looked at.
 
 mod demo;
+mod fetch;
 mod filters;
 mod open_set;
 mod recipes;
 mod refusals;
+mod serve;
 mod updates;
 
 use std::ffi::OsStr;

@@ -164,7 +164,7 @@ impl From<bool> for Scalar {
 
 impl Match {
     /// The values compared with.
-    pub(crate) fn operands(&self) -> &[Scalar] {
+    pub fn operands(&self) -> &[Scalar] {
         match self {
             Self::Value(value) => std::slice::from_ref(value),
             Self::Any(values) | Self::Except(values) => values,

@@ -117,7 +117,8 @@ impl<T: Copy> Range<T> {
         }
     }
 
-    pub(crate) fn bounds(self) -> impl Iterator<Item = (&'static str, T)> {
+    /// The bounds that are set, by name: `gt`, `gte`, `lt`, `lte`.
+    pub fn bounds(self) -> impl Iterator<Item = (&'static str, T)> {
         let named = [
             ("gt", self.gt),
             ("gte", self.gte),

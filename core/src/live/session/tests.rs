@@ -3,6 +3,8 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
+use crate::descriptor::Descriptor;
+use crate::fingerprint::Fingerprint;
 use crate::lens::{Source, Times};
 use crate::verdict::Verdict;
 
@@ -94,6 +96,11 @@ fn answer() -> Answer {
         heat_maps: Vec::new(),
         verdict: Verdict::NoMatch,
         confidence: 0.0,
+        rival: None,
+        descriptor: Descriptor {
+            fingerprint: Fingerprint::of_parts([b"model".as_slice()]),
+            values: Vec::new(),
+        },
         source: Source::Local,
         times: Times::default(),
     }

@@ -1,0 +1,279 @@
+//! Weaviate as an engine: a catalogue that one machine does not hold, sharded and replicated.
+//!
+//! A collection a model: `Shop_<fingerprint>`, so that the index of the next model stands beside that of the present one
+//! while devices are updated; removed items lie in `Shop_<fingerprint>_gone`. What the gateway must know of an index
+//! (calibration, columns, version) is the description of its collection: the gateway itself keeps nothing.
+//!
+//! Spoken to by REST and GraphQL: gRPC would save some 2 KB of JSON a query, against a generated client and a protocol
+//! compiler in the build; `tests/engines` measures what a query costs.
+
+mod address;
+mod connection;
+mod filter;
+mod push;
+mod schema;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use pocketlens::fingerprint::Fingerprint;
+use pocketlens::remote::contract::{Meta, RemoteHit};
+use serde_json::{Value, json};
+
+pub use address::{BadAddress, EngineAddress};
+use connection::Connection;
+use schema::Description;
+
+use super::grouped::grouped;
+use super::{Engine, EngineAnswer, EngineError, EngineQuery};
+
+/// How long what a collection says of itself is believed.
+const FRESH: Duration = Duration::from_secs(2);
+/// Best items that are looked at for groups, votes and the rival, as in the index of a device.
+const VOTERS: usize = pocketlens::index::VOTERS;
+/// Most objects of one answer (Weaviate's default limit).
+const MAX_OBJECTS: usize = 10_000;
+/// Removed items that are looked at.
+const GONE: usize = 16;
+
+/// A cluster, and the name of a catalogue on it.
+pub struct Weaviate {
+    connection: Connection,
+    name: String,
+    known: Mutex<HashMap<Fingerprint, (Instant, Description)>>,
+}
+
+impl Weaviate {
+    /// A catalogue at this address; `key` is an API key of the cluster. Sends nothing yet.
+    ///
+    /// # Errors
+    /// [`EngineError::Failed`] where no HTTP client can be made.
+    pub fn new(address: &EngineAddress, key: Option<String>) -> Result<Self, EngineError> {
+        Ok(Self {
+            connection: Connection::new(address, key)?,
+            name: address.catalogue.clone(),
+            known: Mutex::default(),
+        })
+    }
+
+    fn collection(&self, model: Fingerprint) -> String {
+        format!("{}_{model}", self.name)
+    }
+
+    /// What the collection of a model says of itself; `None` where there is none.
+    async fn description(&self, model: Fingerprint) -> Result<Option<Description>, EngineError> {
+        {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((when, description)) = known.get(&model)
+                && when.elapsed() < FRESH
+            {
+                return Ok(Some(description.clone()));
+            }
+        }
+        let path = format!("/v1/schema/{}", self.collection(model));
+        let Some(class) = self.connection.get(&path).await? else {
+            return Ok(None);
+        };
+        let description = Description::of_class(&class)?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // As many as there are models; a hostile request cannot add one.
+        known.insert(model, (Instant::now(), description.clone()));
+        Ok(Some(description))
+    }
+
+    /// The newest index of the catalogue.
+    async fn newest(&self) -> Result<Description, EngineError> {
+        let schema = self.connection.get("/v1/schema").await?.unwrap_or_default();
+        let classes = schema["classes"].as_array().into_iter().flatten();
+        let own = classes.filter(|class| {
+            let name = class["class"].as_str().unwrap_or_default();
+            let model = name
+                .strip_prefix(&self.name)
+                .and_then(|rest| rest.strip_prefix('_'));
+            model.is_some_and(|model| model.parse::<Fingerprint>().is_ok())
+        });
+        let own = own.filter_map(|class| Description::of_class(class).ok());
+        own.max_by_key(|description| description.pushed_at)
+            .ok_or_else(|| {
+                let reason = format!("no index is there under the name {}; push one", self.name);
+                EngineError::NotReady(reason)
+            })
+    }
+}
+
+#[async_trait]
+impl Engine for Weaviate {
+    async fn meta(&self, model: Option<Fingerprint>) -> Result<Meta, EngineError> {
+        if let Some(model) = model
+            && let Some(description) = self.description(model).await?
+        {
+            return Ok(description.meta);
+        }
+        Ok(self.newest().await?.meta)
+    }
+
+    async fn search(&self, query: EngineQuery) -> Result<EngineAnswer, EngineError> {
+        let within = query.within;
+        tokio::time::timeout(within, self.search_in_time(&query))
+            .await
+            .unwrap_or(Err(EngineError::TimedOut))
+    }
+
+    async fn ready(&self) -> Result<(), EngineError> {
+        match self.connection.get("/v1/.well-known/ready").await {
+            Ok(_) => self.newest().await.map(|_| ()),
+            Err(error) => Err(EngineError::NotReady(error.to_string())),
+        }
+    }
+}
+
+impl Weaviate {
+    async fn search_in_time(&self, query: &EngineQuery) -> Result<EngineAnswer, EngineError> {
+        let Some(description) = self.description(query.model).await? else {
+            let has = self.newest().await?.meta.model_id;
+            let asked = query.model;
+            return Err(EngineError::WrongModel { has, asked });
+        };
+        let filter = match &query.filter {
+            Some(filter) => filter::where_of(filter, &description.columns)?,
+            None => None,
+        };
+        let (mut wanted, several) = match &query.group_by {
+            Some(_) => (query.k.saturating_mul(4).max(VOTERS), true),
+            // One more group than the first hit's is usually among the best few.
+            None => (query.k.max(VOTERS), false),
+        };
+        loop {
+            let limit = wanted
+                .saturating_mul(description.most_photos)
+                .min(MAX_OBJECTS);
+            let found = self.nearest(query, filter.as_ref(), limit).await?;
+            let all = found.objects < limit || limit == MAX_OBJECTS;
+            let rival = found.hits.first().and_then(|first| {
+                let others = found.hits.iter().find(|hit| hit.group != first.group);
+                others.map(|hit| hit.score)
+            });
+            let mut hits = match &query.group_by {
+                Some(group_by) => grouped(found.hits, group_by),
+                None => found.hits,
+            };
+            if several && !all && hits.len() < query.k {
+                wanted = wanted.saturating_mul(8);
+                continue;
+            }
+            hits.truncate(query.k);
+            return Ok(EngineAnswer {
+                hits,
+                gone: found.gone,
+                rival,
+                index_version: description.meta.index_version,
+            });
+        }
+    }
+
+    async fn nearest(
+        &self,
+        query: &EngineQuery,
+        filter: Option<&Value>,
+        limit: usize,
+    ) -> Result<Found, EngineError> {
+        let collection = self.collection(query.model);
+        let near = format!("nearVector: {{vector: {}}}", graphql(&json!(query.vector)));
+        let condition = match filter {
+            Some(filter) => format!(", where: {}", graphql(filter)),
+            None => String::new(),
+        };
+        let text = format!(
+            "{{ Get {{ {collection}(limit: {limit}, {near}{condition}) {{ plx_key plx_group plx_payload _additional {{ distance }} }} \
+             {collection}_gone(limit: {GONE}, {near}) {{ plx_key _additional {{ distance }} }} }} }}"
+        );
+        let reply = self.connection.graphql(&text).await?;
+        let objects = |name: &str| -> Result<Vec<Value>, EngineError> {
+            let found = reply["data"]["Get"][name].as_array();
+            found
+                .cloned()
+                .ok_or_else(|| EngineError::Failed(format!("Weaviate answers without {name}")))
+        };
+        let score = |object: &Value| {
+            let distance = object["_additional"]["distance"].as_f64();
+            distance.map(|distance| (1.0 - distance) as f32)
+        };
+        let of_collection = objects(&collection)?;
+        let mut hits = Vec::new();
+        let mut seen = HashSet::new();
+        for object in &of_collection {
+            let (Some(key), Some(score)) = (object["plx_key"].as_str(), score(object)) else {
+                continue;
+            };
+            // The best photo of an item comes first.
+            if seen.insert(key.to_owned()) {
+                hits.push(RemoteHit {
+                    key: key.to_owned(),
+                    group: object["plx_group"].as_str().map(str::to_owned),
+                    score,
+                    payload: object["plx_payload"]
+                        .as_str()
+                        .and_then(|text| serde_json::from_str(text).ok())
+                        .unwrap_or_default(),
+                    votes: None,
+                });
+            }
+        }
+        // As in an index: equal scores by key.
+        hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.key.cmp(&b.key)));
+        let least = match hits.get(query.k.saturating_sub(1)) {
+            Some(last) => last.score - 0.01,
+            None => -1.0,
+        };
+        let gone = objects(&format!("{collection}_gone"))?;
+        let gone = gone.iter().filter(|object| score(object) >= Some(least));
+        let gone = gone.filter_map(|object| object["plx_key"].as_str().map(str::to_owned));
+        Ok(Found {
+            objects: of_collection.len(),
+            hits,
+            gone: gone.collect(),
+        })
+    }
+}
+
+struct Found {
+    /// Before several photos of an item became one.
+    objects: usize,
+    hits: Vec<RemoteHit>,
+    gone: Vec<String>,
+}
+
+/// JSON as GraphQL writes values: names without quotes; `operator` is of an enumeration.
+fn graphql(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| match value {
+                Value::String(word) if name == "operator" => format!("{name}: {word}"),
+                value => format!("{name}: {}", graphql(value)),
+            });
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
+        }
+        Value::Array(values) => {
+            let values: Vec<String> = values.iter().map(graphql).collect();
+            format!("[{}]", values.join(", "))
+        }
+        // Strings are written alike, with all escapes that JSON has.
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_so_that_nothing_breaks_out() {
+        let value = json!({"operator": "Equal", "path": ["a"], "valueText": "\"}) { evil }\n"});
+        assert_eq!(
+            graphql(&value),
+            r#"{operator: Equal, path: ["a"], valueText: "\"}) { evil }\n"}"#
+        );
+    }
+}

@@ -1,0 +1,376 @@
+//! An index into a cluster, so that the cluster holds just what the index holds.
+//!
+//! Objects are named after what they are (item and photo) and carry a digest of their content. So a push that was cut
+//! off goes on where it ended when it is started again, an update sends what has changed, and two pushes of one index do
+//! the same as one.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pocketlens::fingerprint::Fingerprint;
+use pocketlens::index::{Index, StoredItem};
+use pocketlens::remote::contract::Meta;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::super::{EngineError, PushProgress, Pushed};
+use super::Weaviate;
+use super::schema::{Column, Description, Existing, class, columns_of, gone_of, properties};
+
+/// Objects that are sent at a time.
+const BATCH: usize = 256;
+/// Objects that are listed at a time.
+const PAGE: usize = 2000;
+/// Items that are read at a time.
+const ITEMS: usize = 1024;
+/// Most removed items that are kept, so that devices learn of them.
+const MOST_GONE: usize = 10_000;
+
+/// Where objects go.
+struct Target<'a> {
+    collection: &'a str,
+    columns: &'a [Column],
+    existing: Existing,
+    pushed: Pushed,
+    batch: Vec<Value>,
+}
+
+impl Weaviate {
+    /// Makes the cluster hold what the index holds. `replicas` and `shards` matter when the collection is made.
+    ///
+    /// # Errors
+    /// [`EngineError`]; started again, it goes on.
+    pub async fn push(
+        &self,
+        index: &Index,
+        replicas: usize,
+        shards: Option<usize>,
+        progress: PushProgress<'_>,
+    ) -> Result<Pushed, EngineError> {
+        let info = index.info();
+        let columns = columns_of(index)?;
+        let collection = self.collection(info.fingerprint);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let mut description = Description {
+            meta: Meta {
+                model_id: info.fingerprint,
+                dim: info.dim,
+                // Answers change from here on.
+                index_version: format!("{}+", index.version()),
+                items: Some(info.items),
+                calibration: index.calibration().cloned(),
+            },
+            columns,
+            most_photos: 1,
+            pushed_at: now.map_or(0, |since| since.as_secs()),
+        };
+        let columns = self
+            .prepare(&collection, &mut description, replicas, shards)
+            .await?;
+        let mut target = Target {
+            existing: self.existing(&collection).await?,
+            collection: &collection,
+            columns: &columns,
+            pushed: Pushed::default(),
+            batch: Vec::new(),
+        };
+        let mut most_photos = 1;
+        let (mut done, mut after): (u64, Option<String>) = (0, None);
+        loop {
+            let items = index.items(after.as_deref(), ITEMS)?;
+            let Some(last) = items.last() else { break };
+            after = Some(last.key.clone());
+            for item in &items {
+                most_photos = most_photos.max(item.vectors.len());
+                target.add(item);
+                if target.batch.len() >= BATCH {
+                    self.flush(&mut target.batch).await?;
+                }
+            }
+            done += items.len() as u64;
+            progress(done, info.items);
+        }
+        self.flush(&mut target.batch).await?;
+        let Target {
+            existing,
+            mut pushed,
+            ..
+        } = target;
+        self.bury(&collection, existing, &mut pushed).await?;
+        self.revive(&collection, index).await?;
+        description.most_photos = most_photos;
+        description.meta.index_version = index.version();
+        self.describe(&collection, &description).await?;
+        self.forget(info.fingerprint);
+        Ok(pushed)
+    }
+
+    /// Removes the collections of a model, such as the one before the last.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn drop_model(&self, model: Fingerprint) -> Result<(), EngineError> {
+        let collection = self.collection(model);
+        for name in [gone_of(&collection), collection] {
+            self.connection
+                .delete(&format!("/v1/schema/{name}"), None)
+                .await?;
+        }
+        self.forget(model);
+        Ok(())
+    }
+
+    fn forget(&self, model: Fingerprint) {
+        let mut known = self
+            .known
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.remove(&model);
+    }
+
+    /// Both collections, made where they are missing. The columns as they stand there: a column that is new, or of
+    /// another kind, needs a property of its own.
+    async fn prepare(
+        &self,
+        collection: &str,
+        description: &mut Description,
+        replicas: usize,
+        shards: Option<usize>,
+    ) -> Result<Vec<Column>, EngineError> {
+        let path = format!("/v1/schema/{collection}");
+        let gone = gone_of(collection);
+        if self
+            .connection
+            .get(&format!("/v1/schema/{gone}"))
+            .await?
+            .is_none()
+        {
+            let made = class(&gone, description, &[], replicas, Some(1));
+            self.connection.post("/v1/schema", &made).await?;
+        }
+        let Some(found) = self.connection.get(&path).await? else {
+            let made = class(
+                collection,
+                description,
+                &description.columns,
+                replicas,
+                shards,
+            );
+            self.connection.post("/v1/schema", &made).await?;
+            return Ok(description.columns.clone());
+        };
+        let before = Description::of_class(&found)?;
+        description.most_photos = before.most_photos;
+        let mut free = before.columns.len();
+        let taken = before
+            .columns
+            .iter()
+            .filter_map(|column| column.property.strip_prefix('c')?.parse::<usize>().ok());
+        free = free.max(taken.max().map_or(0, |most| most + 1));
+        for column in &mut description.columns {
+            let known = before
+                .columns
+                .iter()
+                .find(|known| (&known.name, known.kind) == (&column.name, column.kind));
+            if let Some(known) = known {
+                column.property.clone_from(&known.property);
+                continue;
+            }
+            column.property = format!("c{free}");
+            free += 1;
+            let made = class(collection, &before, std::slice::from_ref(column), 1, None);
+            let added = made["properties"].as_array().into_iter().flatten();
+            for property in added.filter(|property| {
+                !property["name"]
+                    .as_str()
+                    .unwrap_or("plx_")
+                    .starts_with("plx_")
+            }) {
+                self.connection
+                    .post(&format!("{path}/properties"), property)
+                    .await?;
+            }
+        }
+        self.describe(collection, description).await?;
+        Ok(description.columns.clone())
+    }
+
+    /// Sets what a collection says of itself.
+    async fn describe(
+        &self,
+        collection: &str,
+        description: &Description,
+    ) -> Result<(), EngineError> {
+        let path = format!("/v1/schema/{collection}");
+        let missing = || EngineError::Failed(format!("collection {collection} has vanished"));
+        let mut found = self.connection.get(&path).await?.ok_or_else(missing)?;
+        found["description"] =
+            json!(serde_json::to_string(description).expect("a description is JSON"));
+        self.connection.put(&path, &found).await?;
+        Ok(())
+    }
+
+    /// All objects of a collection by id, with their digests: 100 bytes an object.
+    async fn existing(&self, collection: &str) -> Result<Existing, EngineError> {
+        let mut existing = Existing::new();
+        let mut after = String::new();
+        loop {
+            let cursor = match after.as_str() {
+                "" => String::new(),
+                id => format!(", after: {id:?}"),
+            };
+            let query = format!(
+                "{{ Get {{ {collection}(limit: {PAGE}{cursor}) {{ plx_digest _additional {{ id }} }} }} }}"
+            );
+            let reply = self.connection.graphql(&query).await?;
+            let objects = reply["data"]["Get"][collection]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
+            for object in &objects {
+                let id = object["_additional"]["id"].as_str().unwrap_or_default();
+                let digest = object["plx_digest"].as_str().unwrap_or_default();
+                existing.insert(id.to_owned(), digest.to_owned());
+            }
+            match objects.last() {
+                Some(last) if objects.len() == PAGE => {
+                    after = last["_additional"]["id"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .to_owned();
+                }
+                _ => return Ok(existing),
+            }
+        }
+    }
+
+    async fn flush(&self, batch: &mut Vec<Value>) -> Result<(), EngineError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let objects = json!({"objects": std::mem::take(batch)});
+        let path = "/v1/batch/objects?consistency_level=QUORUM";
+        let reply = self.connection.post(path, &objects).await?;
+        let results = reply.as_array().into_iter().flatten();
+        for result in results {
+            if let Some(reason) = result["result"]["errors"]["error"][0]["message"].as_str() {
+                let reason: String = reason.chars().take(500).collect();
+                return Err(EngineError::Failed(format!(
+                    "Weaviate refuses an object: {reason}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves what is left over to the removed items.
+    async fn bury(
+        &self,
+        collection: &str,
+        left: Existing,
+        pushed: &mut Pushed,
+    ) -> Result<(), EngineError> {
+        let gone = gone_of(collection);
+        let mut batch = Vec::new();
+        for (buried, id) in left.keys().enumerate() {
+            let path = format!("/v1/objects/{collection}/{id}?include=vector");
+            if buried < MOST_GONE
+                && let Some(object) = self.connection.get(&path).await?
+            {
+                batch.push(json!({
+                    "class": gone, "id": id, "vector": object["vector"],
+                    "properties": {"plx_key": object["properties"]["plx_key"]},
+                }));
+            }
+            if batch.len() >= BATCH {
+                self.flush(&mut batch).await?;
+            }
+        }
+        self.flush(&mut batch).await?;
+        for id in left.keys() {
+            let path = format!("/v1/objects/{collection}/{id}?consistency_level=QUORUM");
+            self.connection.delete(&path, None).await?;
+            pushed.removed += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes items that are there (again) out of the removed ones.
+    async fn revive(&self, collection: &str, index: &Index) -> Result<(), EngineError> {
+        let gone = gone_of(collection);
+        for id in self.existing(&gone).await?.keys() {
+            let path = format!("/v1/objects/{gone}/{id}");
+            let object = self.connection.get(&path).await?.unwrap_or_default();
+            let key = object["properties"]["plx_key"].as_str().unwrap_or_default();
+            if index.item(key)?.is_some() {
+                self.connection.delete(&path, None).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Target<'_> {
+    /// Queues the photos of an item, unless they are there.
+    fn add(&mut self, item: &StoredItem) {
+        for (photo, vector) in item.vectors.iter().enumerate() {
+            let id = id_of(&item.key, photo);
+            let mut properties = properties(&item.key, &item.group, &item.payload, self.columns);
+            let digest = digest_of(&Value::Object(properties.clone()), vector);
+            if self.existing.remove(&id).as_deref() == Some(digest.as_str()) {
+                self.pushed.unchanged += 1;
+                continue;
+            }
+            properties.insert("plx_digest".to_owned(), json!(digest));
+            self.batch.push(json!({
+                "class": self.collection, "id": id, "properties": properties, "vector": vector,
+            }));
+            self.pushed.sent += 1;
+        }
+    }
+}
+
+/// The same for the same photo of the same item: a UUID of version 8 (RFC 9562), made of a digest.
+fn id_of(key: &str, photo: usize) -> String {
+    let mut hash = Sha256::new();
+    hash.update((photo as u64).to_le_bytes());
+    hash.update(key);
+    let mut bytes: [u8; 16] = hash.finalize()[..16]
+        .try_into()
+        .expect("a digest is longer");
+    bytes[6] = bytes[6] & 0x0f | 0x80;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let parts = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
+    parts.join("-")
+}
+
+fn digest_of(properties: &Value, vector: &[f32]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(properties.to_string());
+    for value in vector {
+        hash.update(value.to_le_bytes());
+    }
+    let hex = hash.finalize();
+    hex[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_uuids_that_tell_items_and_photos_apart() {
+        let id = id_of("mug", 0);
+        assert_eq!(id, id_of("mug", 0));
+        assert_ne!(id, id_of("mug", 1));
+        assert_ne!(id, id_of("mug2", 0));
+        let lengths: Vec<usize> = id.split('-').map(str::len).collect();
+        assert_eq!((lengths, &id[14..15]), (vec![8, 4, 4, 4, 12], "8"));
+    }
+}

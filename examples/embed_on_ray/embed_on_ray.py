@@ -1,0 +1,85 @@
+"""Embeds a catalogue on a Ray cluster and makes one index of it.
+
+    python embed_on_ray.py CATALOGUE --out shop.plx [--shards 64] [--address auto] [--work FOLDER]
+
+Each shard is one task: `pocketlens index build --shard I/N`, then the shards are merged. The index has the bytes of one
+built in one go, however many nodes there were and whichever of them died: a shard's content depends on its keys alone,
+a shard is published by renaming it when it is whole, and Ray runs the task of a lost node again elsewhere.
+
+CATALOGUE and the work folder lie on storage that all nodes see.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import uuid
+
+import ray
+
+
+def build_shard(program, catalogue, work, shard, shards, more):
+    """Builds one shard unless it is there; its folder. Two nodes may do so at once: one of them publishes it."""
+    done = pathlib.Path(work) / f"shard-{shard}-of-{shards}.plx"
+    if done.exists():
+        return str(done)
+    own = done.with_name(f"{done.name}.{uuid.uuid4().hex}")
+    command = [program, "index", "build", catalogue, "--out", own, "--shard", f"{shard}/{shards}", *more]
+    built = subprocess.run(command, capture_output=True, text=True)
+    if built.returncode != 0:
+        shutil.rmtree(own, ignore_errors=True)
+        raise RuntimeError(f"shard {shard}/{shards}: {built.stderr.strip()[-2000:]}")
+    try:
+        os.rename(own, done)
+    except OSError:
+        # Another node was faster: it has the same bytes.
+        shutil.rmtree(own, ignore_errors=True)
+        if not done.exists():
+            raise
+    return str(done)
+
+
+def embed(program, catalogue, out, shards, work, more=(), progress=lambda done, of: None):
+    """Builds all shards on the cluster that `ray.init` has joined, and merges them into `out`."""
+    pathlib.Path(work).mkdir(parents=True, exist_ok=True)
+    # A node that dies is no fault of the catalogue: its shards are built again, any number of times. A shard that
+    # cannot be built is one, and ends the run.
+    task = ray.remote(num_cpus=1, max_retries=-1, retry_exceptions=False)(build_shard)
+    waiting = [task.remote(program, str(catalogue), str(work), shard, shards, list(more)) for shard in range(1, shards + 1)]
+    folders = {}
+    order = {reference: shard for shard, reference in enumerate(waiting, 1)}
+    while waiting:
+        [ready], waiting = ray.wait(waiting)
+        folders[order[ready]] = ray.get(ready)
+        progress(len(folders), shards)
+    merge = [program, "index", "merge", *(folders[shard] for shard in sorted(folders)), "--out", str(out)]
+    subprocess.run(merge, check=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("catalogue", help="folder of photos, or a table")
+    parser.add_argument("--out", required=True, help="the index to write")
+    parser.add_argument("--shards", type=int, default=64, help="some for each processor of the cluster")
+    parser.add_argument("--work", help="folder for shards that all nodes see; OUT.shards when absent")
+    parser.add_argument("--address", help="of a cluster; one on this machine when absent")
+    parser.add_argument("--program", default=shutil.which("pocketlens") or "pocketlens")
+    parser.add_argument("more", nargs="*", help="further arguments of `index build`, behind --")
+    arguments = parser.parse_args()
+    # Each task uses one processor.
+    ray.init(address=arguments.address, log_to_driver=False, runtime_env={"env_vars": {"RAYON_NUM_THREADS": "1"}})
+    work = arguments.work or f"{arguments.out}.shards"
+
+    def progress(done, of):
+        print(json.dumps({"shards": done, "of": of}), file=sys.stderr)
+
+    program = str(pathlib.Path(arguments.program).absolute()) if os.sep in arguments.program else arguments.program
+    embed(program, pathlib.Path(arguments.catalogue).absolute(), arguments.out, arguments.shards, pathlib.Path(work).absolute(), arguments.more, progress)
+    shutil.rmtree(work)
+
+
+if __name__ == "__main__":
+    main()

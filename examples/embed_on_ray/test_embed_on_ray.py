@@ -1,0 +1,67 @@
+"""Two workers on this machine, of which one is killed midway: the index has the bytes of one built in one go.
+
+    python -m pytest examples/embed_on_ray        # POCKETLENS=target/release/pocketlens unless said otherwise
+"""
+
+import os
+import pathlib
+import subprocess
+
+import embed_on_ray
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+ROOT = pathlib.Path(__file__).parents[2]
+PROGRAM = os.environ.get("POCKETLENS", str(ROOT / "target/release/pocketlens"))
+
+
+def files(index):
+    """What belongs to the index itself: not the note where its pictures lie."""
+    return {path.name: path.read_bytes() for path in index.iterdir() if path.name != "pictures.path"}
+
+
+@pytest.fixture(scope="session")
+def catalogue(tmp_path_factory):
+    """The photos of the rendered store."""
+    folder = tmp_path_factory.mktemp("store")
+    subprocess.run([PROGRAM, "demo", "--out", folder, "--json"], check=True, stdout=subprocess.DEVNULL)
+    return next(path for path in sorted(folder.iterdir()) if path.is_dir() and path.suffix != ".plx" and any(path.rglob("*.jpg")))
+
+
+@pytest.fixture
+def cluster():
+    # The head takes no work: what is lost is lost on a worker.
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def test_a_killed_worker_changes_nothing(catalogue, cluster, tmp_path):
+    workers = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    cluster.wait_for_nodes()
+    ray.init(address=cluster.address, log_to_driver=False)
+    killed = []
+
+    def progress(done, of):
+        if done >= 2 and not killed:
+            killed.append(workers[0])
+            cluster.remove_node(workers[0], allow_graceful=False)
+
+    out, work = tmp_path / "shop.plx", tmp_path / "shards"
+    embed_on_ray.embed(PROGRAM, catalogue, out, 8, work, progress=progress)
+    assert killed and len([node for node in ray.nodes() if node["Alive"]]) == 2
+
+    whole = tmp_path / "whole.plx"
+    subprocess.run([PROGRAM, "index", "build", catalogue, "--out", whole, "--no-calibration"], check=True)
+    assert files(out) == files(whole)
+
+
+def test_a_shard_that_cannot_be_built_ends_the_run(cluster, tmp_path):
+    cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    ray.init(address=cluster.address, log_to_driver=False)
+    with pytest.raises(Exception, match="nowhere"):
+        embed_on_ray.embed(PROGRAM, tmp_path / "nowhere", tmp_path / "shop.plx", 2, tmp_path / "shards")
+    assert not (tmp_path / "shop.plx").exists()

@@ -1,0 +1,152 @@
+import Foundation
+import XCTest
+
+@testable import Pocketlens
+
+final class SearchTests: XCTestCase {
+    private struct RustAnswer: Decodable {
+        struct Hit: Decodable {
+            let key: String
+            let group: String
+            let score: Double
+        }
+        let verdict: String
+        let confidence: Double
+        let hits: [Hit]
+    }
+
+    private struct RustDescriptor: Decodable {
+        let fingerprint: String
+        let descriptor: [Double]
+    }
+
+    func testAnswersAreThoseThatRustGives() async throws {
+        let lens = try await Lens.open(Faces.index)
+        let expected = try Faces.lines("answers.jsonl", of: RustAnswer.self)
+        XCTAssertEqual(expected.count, 30)
+        for (photo, expected) in zip(Faces.photos, expected) {
+            let answer = try await lens.search(photo)
+            let verdict: Verdict =
+                switch expected.verdict {
+                case "match": .match
+                case "unsure": .unsure
+                default: .noMatch
+                }
+            XCTAssertEqual(answer.verdict, verdict)
+            XCTAssertEqual(answer.confidence, Float(expected.confidence))
+            XCTAssertEqual(answer.hits.map(\.key), expected.hits.map(\.key))
+            XCTAssertEqual(answer.hits.map(\.group), expected.hits.map(\.group))
+            XCTAssertEqual(answer.hits.map(\.score), expected.hits.map { Float($0.score) })
+            let encoded = try await lens.search(Data(contentsOf: photo))
+            XCTAssertEqual(encoded.hits, answer.hits)
+            XCTAssertEqual(encoded.source, .local)
+        }
+    }
+
+    func testDescriptorsAreThoseOfRustBitForBit() async throws {
+        let bundle = try ModelBundle.standard()
+        let expected = try Faces.lines("descriptors.jsonl", of: RustDescriptor.self)
+        XCTAssertEqual(expected.count, 30)
+        for (photo, expected) in zip(Faces.photos, expected) {
+            let found = try await bundle.describe(Data(contentsOf: photo))
+            XCTAssertEqual(found.fingerprint, expected.fingerprint)
+            XCTAssertEqual(found.bits, expected.descriptor.map { Float($0).bitPattern })
+        }
+    }
+
+    func testFiltersLeaveWhatMeetsThemAndPayloadsComeBack() async throws {
+        struct Product: Decodable {
+            let title: String
+            let price: Double
+        }
+        let lens = try await Lens.open(Faces.index)
+        let cheap = Filter.must(.below("price", 4), .anyOf("kind", ["cereal", "coffee"]))
+            .mustNot(.equals("colour", "magenta"))
+        let hits = try await lens.search(Faces.photos[0], Query(k: 50, filter: cheap)).hits
+        XCTAssertFalse(hits.isEmpty)
+        for hit in hits {
+            XCTAssertLessThan(try XCTUnwrap(hit.number("price")), 4)
+            XCTAssertTrue(["cereal", "coffee"].contains(hit.text("kind")), "\(hit)")
+            XCTAssertNotEqual(hit.text("colour"), "magenta")
+            let product = try hit.decode(Product.self)
+            XCTAssertEqual(product.title, hit.text("title"))
+            XCTAssertEqual(product.price, hit.number("price"))
+        }
+        let fromServer = try Filter(json: #"{"must": [{"key": "price", "range": {"lt": 4}}]}"#)
+        XCTAssertEqual(fromServer, .must(.below("price", 4)))
+        let reason = await badInput { _ = try Filter(json: #"{"must": [{"key": "price"}]}"#) }
+        XCTAssertTrue(reason.contains("must"), reason)
+    }
+
+    func testAGroupAnswersAsOneAndSaysWhereItMatched() async throws {
+        let lens = try await Lens.open(Faces.index)
+        let hits = try await lens.search(Faces.photos[0], Query(k: 5, groupBy: .group, explain: true)).hits
+        XCTAssertEqual(hits.count, 5)
+        XCTAssertEqual(Set(hits.map(\.group)).count, hits.count)
+        let heat = try XCTUnwrap(hits[0].explanation)
+        XCTAssertEqual(Int(heat.columns * heat.rows), heat.shares.count)
+        XCTAssertEqual(heat.shares.reduce(0, +), hits[0].score, accuracy: 0.01)
+        let kinds = try await lens.search(Faces.photos[0], Query(k: 3, groupBy: .field(name: "kind"))).hits
+        XCTAssertEqual(Set(kinds.map { $0.text("kind") }).count, kinds.count)
+    }
+
+    func testACatalogueGrowsOnTheDevice() async throws {
+        let folder = try Faces.folder(of: self)
+        let index = folder.appendingPathComponent("own.plx")
+        let lens = try await Lens.create(index, bundle: .standard())
+        let (first, second) = (Faces.catalogue[0], Faces.catalogue[1])
+        try await lens.put(
+            NewItem(
+                key: "a", photo: Data(contentsOf: first),
+                payload: ["price": 3, "tags": ["x", "y"], "at": ["lat": 1.5, "lon": 2], "sold": false, "note": nil]),
+            NewItem(key: "b", photo: Data(contentsOf: second), group: "g"))
+        XCTAssertEqual(lens.info().items, 2)
+        let hits = try await lens.search(first).hits
+        let hit = try XCTUnwrap(hits.first)
+        XCTAssertEqual(hit.key, "a")
+        XCTAssertEqual(hit.payload["tags"], ["x", "y"])
+        XCTAssertEqual(hit.place("at"), GeoPoint(lat: 1.5, lon: 2))
+        XCTAssertEqual(hit.payload["sold"]?.flag, false)
+        XCTAssertEqual(hit.payload["note"], .some(.null))
+        let near = Query(filter: .must(.within("at", metres: 1000, of: GeoPoint(lat: 1.5, lon: 2.001))))
+        let nearby = try await lens.search(second, near).hits
+        XCTAssertEqual(nearby.map(\.key), ["a"])
+        let left = try await lens.remove("a")
+        XCTAssertEqual(left.items, 1)
+        let rest = try await lens.search(first).hits
+        XCTAssertEqual(rest.map(\.key), ["b"])
+        let items = try await Index.open(index).items(after: nil, limit: 10)
+        XCTAssertEqual(items.map(\.group), ["g"])
+    }
+
+    func testErrorsSayWhatToDoAboutThem() async throws {
+        let folder = try Faces.folder(of: self)
+        let nothing = await thrown { _ = try await Lens.open(folder.appendingPathComponent("nothing.plx")) }
+        guard case .Storage? = nothing as? PocketlensError else { return XCTFail("\(String(describing: nothing))") }
+
+        let index = try Faces.copyOfIndex(in: folder)
+        let lens = try await Lens.open(index)
+        let few = await badInput { _ = try await lens.search(Data(count: 9)) }
+        XCTAssertTrue(few.contains("expected JPEG, PNG or WebP"), few)
+        _ = await badInput { _ = try await lens.search(Faces.photos[0], Query(precision: 7)) }
+        let price = Filter.must(.within("price", metres: 10, of: GeoPoint(lat: 0, lon: 0)))
+        _ = await badInput { _ = try await lens.search(Faces.photos[0], Query(filter: price)) }
+        let refused = await badInput { try await lens.put(NewItem(key: "x", photo: Data(count: 3))) }
+        XCTAssertTrue(refused.contains("\"x\""), refused)
+        let notANumber = NewItem(key: "y", photo: Data(), payload: ["price": .decimal(value: .nan)])
+        let nan = await badInput { try await lens.put(notANumber) }
+        XCTAssertEqual(PocketlensError.BadInput(reason: nan).localizedDescription, nan)
+
+        let files = try FileManager.default.contentsOfDirectory(at: index, includingPropertiesForKeys: nil)
+        let segment = try XCTUnwrap(files.first { $0.pathExtension == "seg" })
+        var bytes = try Data(contentsOf: segment)
+        bytes[bytes.count / 2] &+= 1
+        try bytes.write(to: segment)
+        let opened = try await Index.open(index)
+        let found = await thrown { try await opened.verify() }
+        guard case .Damaged(let reason)? = found as? PocketlensError else {
+            return XCTFail("\(String(describing: found))")
+        }
+        XCTAssertTrue(reason.contains(segment.lastPathComponent), reason)
+    }
+}

@@ -1,0 +1,130 @@
+"""Real Weaviate nodes on loopback: one, or a cluster of which one can be killed."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+ROOT = pathlib.Path(__file__).parents[2]
+SERVER = os.environ.get("WEAVIATE", str(ROOT / "target/engines/weaviate-server"))
+KEY = "a-key-of-the-gateway"
+
+
+def ports(count):
+    """Free ports, all different. The one behind each is free too: Weaviate wants pairs (gossip and data, raft and its calls)."""
+    found = []
+    while len(found) < count:
+        first, second = socket.socket(), socket.socket()
+        with first, second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            if not {port, port + 1} & {taken + more for taken in found for more in (0, 1)}:
+                found.append(port)
+    return found
+
+
+class Node:
+    def __init__(self, folder, name, own, join, expect):
+        self.folder, self.name = folder / name, name
+        self.rest, self.grpc, self.gossip, self.raft, self.profiling = own
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "PERSISTENCE_DATA_PATH": str(self.folder),
+            "CLUSTER_HOSTNAME": name,
+            "CLUSTER_ADVERTISE_ADDR": "127.0.0.1",
+            "CLUSTER_GOSSIP_BIND_PORT": str(self.gossip),
+            "CLUSTER_DATA_BIND_PORT": str(self.gossip + 1),
+            "CLUSTER_IN_LOCALHOST": "true",
+            "RAFT_PORT": str(self.raft),
+            # On one host the others look for it here.
+            "RAFT_INTERNAL_RPC_PORT": str(self.raft + 1),
+            "RAFT_BOOTSTRAP_EXPECT": str(expect),
+            "GRPC_PORT": str(self.grpc),
+            "GO_PROFILING_PORT": str(self.profiling),
+            "ENABLE_MODULES": "",
+            "DEFAULT_VECTORIZER_MODULE": "none",
+            "DISABLE_TELEMETRY": "true",
+            "AUTOSCHEMA_ENABLED": "false",
+            "AUTHENTICATION_APIKEY_ENABLED": "true",
+            "AUTHENTICATION_APIKEY_ALLOWED_KEYS": KEY,
+            "AUTHENTICATION_APIKEY_USERS": "gateway",
+            "AUTHORIZATION_RBAC_ENABLED": "true",
+            "AUTHORIZATION_RBAC_ROOT_USERS": "gateway",
+            "LOG_LEVEL": "warning",
+            # Names of all nodes with their raft ports: on one host they differ.
+            "RAFT_JOIN": join_raft(expect),
+            **({"CLUSTER_JOIN": join} if join else {}),
+        }
+        self.process = None
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.rest}"
+
+    def start(self):
+        log = open(self.folder.with_suffix(".log"), "a")
+        command = [SERVER, "--host", "127.0.0.1", "--port", str(self.rest), "--scheme", "http"]
+        self.process = subprocess.Popen(command, env=self.environment, cwd=self.folder.parent, stdout=log, stderr=log)
+
+    def ask(self, path, body=None, method=None):
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return json.loads(reply.read() or b"null")
+
+    def ready(self):
+        try:
+            self.ask("/v1/.well-known/ready")
+            return bool(self.ask("/v1/cluster/statistics")["statistics"][0].get("leaderId"))
+        except (OSError, KeyError, ValueError, IndexError):
+            return False
+
+    def wait(self, seconds=60):
+        end = time.monotonic() + seconds
+        while not self.ready():
+            log = self.folder.with_suffix(".log")
+            assert self.process.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < end, log.read_text()[-3000:]
+            time.sleep(0.2)
+
+    def stop(self):
+        """As an operator stops it."""
+        self.process.terminate()
+        self.process.wait(60)
+
+    def kill(self):
+        """As a power cut stops it."""
+        self.process.kill()
+        self.process.wait()
+
+
+RAFT = {}
+
+
+def join_raft(expect):
+    return ",".join(f"{name}:{port}" for name, port in RAFT[expect].items())
+
+
+def cluster(folder, count):
+    """`count` nodes that know one another, not yet started."""
+    numbers = ports(5 * count)
+    own = [numbers[5 * at : 5 * at + 5] for at in range(count)]
+    names = [f"node{at + 1}" for at in range(count)]
+    RAFT[count] = {name: ports_[3] for name, ports_ in zip(names, own)}
+    first = f"127.0.0.1:{own[0][2]}"
+    return [Node(folder, name, own[at], first if at else None, count) for at, name in enumerate(names)]
+
+
+def address(nodes, catalogue="Pocketlens"):
+    hosts = ",".join(f"127.0.0.1:{node.rest}" for node in nodes)
+    return f"weaviate://{hosts}/{catalogue}"
