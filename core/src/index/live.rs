@@ -78,7 +78,7 @@ impl Index {
 
 impl Index {
     /// At most `limit` items that were removed and not added again, those of the newest segments first: devices with an
-    /// older copy may still have them. Compaction forgets them.
+    /// older copy may still have them. Forgotten with their segment: by compaction, or when nothing of it lives.
     ///
     /// # Errors
     /// [`IndexError::Corrupt`] when damage is met.

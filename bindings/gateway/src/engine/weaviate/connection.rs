@@ -53,6 +53,15 @@ impl Connection {
         }
     }
 
+    /// The same of the schema as the node that is asked knows it: an answer also while the cluster has no leader.
+    pub(super) async fn get_local(&self, path: &str) -> Result<Option<Value>, EngineError> {
+        // Nodes ask their leader unless told not to.
+        match self.send_with(Method::GET, path, None, QUERY, true).await? {
+            (StatusCode::NOT_FOUND, _) => Ok(None),
+            (status, body) => checked(status, body).map(Some),
+        }
+    }
+
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, EngineError> {
         let (status, body) = self.send(Method::POST, path, Some(body), OTHER).await?;
         checked(status, body)
@@ -77,7 +86,7 @@ impl Connection {
         let mut failure = None;
         for host in self.hosts_in_order() {
             let sent = self
-                .send_to(host, Method::POST, "/v1/graphql", Some(&body), QUERY)
+                .send_to(host, Method::POST, "/v1/graphql", Some(&body), QUERY, false)
                 .await;
             match sent.and_then(|(status, reply)| without_errors(checked(status, reply)?)) {
                 Ok(reply) => {
@@ -97,10 +106,21 @@ impl Connection {
         body: Option<&Value>,
         timeout: Duration,
     ) -> Result<(StatusCode, Value), EngineError> {
+        self.send_with(method, path, body, timeout, false).await
+    }
+
+    async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        timeout: Duration,
+        local: bool,
+    ) -> Result<(StatusCode, Value), EngineError> {
         let mut failure = None;
         for host in self.hosts_in_order() {
             match self
-                .send_to(host, method.clone(), path, body, timeout)
+                .send_to(host, method.clone(), path, body, timeout, local)
                 .await
             {
                 // A node without a quorum around it.
@@ -129,6 +149,7 @@ impl Connection {
         path: &str,
         body: Option<&Value>,
         timeout: Duration,
+        local: bool,
     ) -> Result<(StatusCode, Value), EngineError> {
         let failed = |error: reqwest::Error| {
             // Without the URL, which could be long; the host says enough.
@@ -139,6 +160,9 @@ impl Connection {
             .client
             .request(method, format!("{}{path}", self.hosts[host]))
             .timeout(timeout);
+        if local {
+            request = request.header("consistency", "false");
+        }
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);
         }

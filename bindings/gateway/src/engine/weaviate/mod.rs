@@ -14,7 +14,7 @@ mod push;
 mod schema;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -31,6 +31,8 @@ use super::{Engine, EngineAnswer, EngineError, EngineQuery};
 
 /// How long what a collection says of itself is believed.
 const FRESH: Duration = Duration::from_secs(2);
+/// How long is waited for news of it.
+const REFRESH: Duration = Duration::from_millis(700);
 /// Best items that are looked at for groups, votes and the rival, as in the index of a device.
 const VOTERS: usize = pocketlens::index::VOTERS;
 /// Most objects of one answer (Weaviate's default limit).
@@ -63,29 +65,53 @@ impl Weaviate {
     }
 
     /// What the collection of a model says of itself; `None` where there is none.
+    ///
+    /// What was said before holds while a cluster that has lost a node is busy with itself.
     async fn description(&self, model: Fingerprint) -> Result<Option<Description>, EngineError> {
-        {
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((when, description)) = known.get(&model)
-                && when.elapsed() < FRESH
-            {
-                return Ok(Some(description.clone()));
+        let before = {
+            let mut known = self.known();
+            match known.get_mut(&model) {
+                Some((when, description)) if when.elapsed() < FRESH => {
+                    return Ok(Some(description.clone()));
+                }
+                Some((when, description)) => {
+                    // One asks again; the others go on with what is known.
+                    *when = Instant::now();
+                    Some(description.clone())
+                }
+                None => None,
             }
-        }
+        };
         let path = format!("/v1/schema/{}", self.collection(model));
-        let Some(class) = self.connection.get(&path).await? else {
+        let asked = self.connection.get_local(&path);
+        let class = match (tokio::time::timeout(REFRESH, asked).await, before) {
+            (Ok(Ok(class)), _) => class,
+            (_, Some(before)) => return Ok(Some(before)),
+            (Ok(Err(error)), None) => return Err(error),
+            (Err(_), None) => return Err(EngineError::TimedOut),
+        };
+        let Some(class) = class else {
+            self.known().remove(&model);
             return Ok(None);
         };
         let description = Description::of_class(&class)?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // As many as there are models; a hostile request cannot add one.
-        known.insert(model, (Instant::now(), description.clone()));
+        let fresh = (Instant::now(), description.clone());
+        self.known().insert(model, fresh);
         Ok(Some(description))
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Fingerprint, (Instant, Description)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The newest index of the catalogue.
     async fn newest(&self) -> Result<Description, EngineError> {
-        let schema = self.connection.get("/v1/schema").await?.unwrap_or_default();
+        let schema = self
+            .connection
+            .get_local("/v1/schema")
+            .await?
+            .unwrap_or_default();
         let classes = schema["classes"].as_array().into_iter().flatten();
         let own = classes.filter(|class| {
             let name = class["class"].as_str().unwrap_or_default();

@@ -138,11 +138,7 @@ impl Weaviate {
     }
 
     fn forget(&self, model: Fingerprint) {
-        let mut known = self
-            .known
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        known.remove(&model);
+        self.known().remove(&model);
     }
 
     /// Both collections, made where they are missing. The columns as they stand there: a column that is new, or of
