@@ -190,10 +190,11 @@ def train(
     log = Log(run.folder / "train.csv" if leads else None, ["step", "stage", "seconds", "rate", "loss", *NAMES], run.step)
     columns = ["step", "stage", "mode", "mean", "taps", *NAMES]
     held_log = Log(run.folder / "held_out.csv" if leads else None, columns, run.step)
+    stop = min(arguments.stop or schedule.steps, schedule.steps)
     loader = DataLoader(
         Batches(training, schedule, run.processes.part(arguments.batch), run.processes.seed(run.seed)),
         batch_size=None,
-        sampler=range(run.step, schedule.steps),
+        sampler=range(run.step, stop),
         num_workers=arguments.workers,
         prefetch_factor=8 if arguments.workers else None,
     )
@@ -224,7 +225,7 @@ def train(
                 tqdm.write(f"step {run.step}: exported at a held-out mean of {mean:.4f}")
         if ends:
             run.save(f"after_{stage}.pt")
-        if ends or time.monotonic() - saved > arguments.save_seconds:
+        if ends or run.step == stop or time.monotonic() - saved > arguments.save_seconds:
             run.save()
             saved = time.monotonic()
 
@@ -246,6 +247,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate of local and chain")
     parser.add_argument("--large-rate", type=float, default=1e-3)
     parser.add_argument("--tuned-rate", type=float, default=1e-3)
+    parser.add_argument("--stop", type=int, help="step to end at, before the end of the schedule")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)

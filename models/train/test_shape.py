@@ -8,12 +8,13 @@ import torch
 import distill
 from export import export, outputs, read_student
 from folded import C42_BOUNDARY, FoldedNetwork
-from loss import NAMES
+from loss import NAMES, normalise
+from norms import settle
 from schedule import Schedule
 from shape import DEFAULT, NANO, Shape
 from student import LeftOut, Student
 from targets import NarrowTeacher, leading_basis, spanning_channels
-from teacher import BLOCKS, Teacher
+from teacher import BLOCKS, Teacher, pad
 from test_train import options, random_image, random_photos, trained_norms, weights
 
 __all__ = ["weights"]  # the fixture
@@ -149,3 +150,15 @@ def test_nano_folds_and_unfolds():
     network.into_student(student)
     with torch.no_grad():
         torch.testing.assert_close(network(image)["c51"], student(image)[0][-1], rtol=1e-3, atol=1e-3)
+
+
+def test_settled_norms_have_the_statistics_of_their_crops():
+    """The first norm's mean becomes that of the stem's outputs over all crops, whatever it was before."""
+    student = trained_norms(Student(NANO))
+    crops = [torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (2, 64, 64, 3), np.uint8)) for seed in range(3)]
+    expected = torch.stack(
+        [student.stages[0].convolution(pad(normalise(batch), 2)).mean(dim=(0, 2, 3)) for batch in crops]
+    ).mean(0)
+    settle(student, crops)
+    torch.testing.assert_close(student.stages[0].norm.running_mean, expected.detach(), rtol=1e-4, atol=1e-4)
+    assert student.stages[0].norm.momentum is not None and not student.training

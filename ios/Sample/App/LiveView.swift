@@ -9,6 +9,8 @@ struct LiveView<ID: Hashable & Sendable, Content: View>: View {
     let lens: Lens
     let query: Query
     let id: ID
+    /// Asks a server where the phone does not know; nobody is asked when nil.
+    var upgrade: (@Sendable (Answer, Query) async -> Answer?)?
     @ViewBuilder let content: (LiveScreen) -> Content
     @State private var camera = Camera()
     @State private var screen = LiveScreen()
@@ -45,7 +47,12 @@ struct LiveView<ID: Hashable & Sendable, Content: View>: View {
                 live.end()
             }
             async let power: Void = live.followPower()
-            for await result in live.results { screen.hear(result) }
+            for await result in live.results {
+                screen.hear(result)
+                guard case .answered(_, let answer) = result, answer.verdict != .match else { continue }
+                // What the camera sees meanwhile is told next: results keep the newest.
+                if let better = await upgrade?(answer, query) { screen.show(better) }
+            }
             await power
         } catch {
             problem = error.localizedDescription

@@ -8,10 +8,18 @@ struct ShoppingScreen: View {
     @State private var filter = ShopFilter()
     @State private var problem: String?
 
+    /// Where a server joins in: the sample has none. With a `Server`, and the user's consent:
+    ///
+    ///     { answer, query in
+    ///         let situation = Situation(consent: true, network: .unmetered, live: true)
+    ///         return try? await server.upgrade(answer: answer, query: query, situation: situation).answer
+    ///     }
+    private let upgrade: (@Sendable (Answer, Query) async -> Answer?)? = nil
+
     var body: some View {
         Group {
             if let lens {
-                LiveView(lens: lens, query: filter.query, id: filter) { screen in
+                LiveView(lens: lens, query: filter.query, id: filter, upgrade: upgrade) { screen in
                     filters
                     ForEach(screen.hits, id: \.key) { hit in
                         if let product = Product(hit) {

@@ -22,18 +22,22 @@ public struct LiveScreen: Sendable, Equatable {
     /// Takes up what the live search tells.
     public mutating func hear(_ result: LiveResult) {
         switch result {
-        case .answered(_, let answer):
-            hits = answer.verdict == .noMatch ? [] : answer.hits
-            verdict = answer.verdict
-            confidence = answer.confidence
-            seconds = answer.times.total
-            problem = nil
+        case .answered(_, let answer): show(answer)
         case .left:
             self = LiveScreen()
         case .failed(_, let error):
             self = LiveScreen()
             problem = error.reason
         }
+    }
+
+    /// Shows an answer: the live search's, or a better one of a server.
+    public mutating func show(_ answer: Answer) {
+        hits = answer.verdict == .noMatch ? [] : answer.hits
+        verdict = answer.verdict
+        confidence = answer.confidence
+        seconds = answer.times.total
+        problem = nil
     }
 
     /// One line above the hits.

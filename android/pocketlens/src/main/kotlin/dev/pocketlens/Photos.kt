@@ -22,7 +22,10 @@ suspend fun Lens.search(photo: File, query: Query = Query()): Answer =
 suspend fun Lens.search(frame: Frame, query: Query = Query()): Answer = search(frame, query, null)
 
 /** Opens an index with the model that it carries. */
-suspend fun Lens.Companion.open(index: File): Lens = open(index.path)
+suspend fun Lens.Companion.open(index: File): Lens {
+    Threads.stay()
+    return open(index.path)
+}
 
 /** Describes an encoded photo: a unit vector of [BundleInfo.dim] numbers, the same bits on every platform. */
 suspend fun Bundle.describe(photo: ByteArray, region: Region? = null): Descriptor =

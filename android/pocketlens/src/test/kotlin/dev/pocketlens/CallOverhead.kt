@@ -7,7 +7,9 @@ import javax.imageio.ImageIO
 
 private const val WIDTH = 640
 private const val HEIGHT = 480
-private const val WARM_UP = 50
+
+// So many until the virtual machine has compiled what is called.
+private const val WARM_UP = 1500
 
 /**
  * What Kotlin adds to a search: the same 640×480 frame (NV21) through [Frame.Companion.of] and [Lens.search], and through
@@ -27,20 +29,34 @@ fun main(arguments: Array<String>) = runBlocking {
         .redirectError(ProcessBuilder.Redirect.INHERIT).start()
     val ask = beside.outputStream.bufferedWriter()
     val told = beside.inputStream.bufferedReader()
-    Lens.open(Faces.index).use { lens ->
-        val pairs = List(WARM_UP + rounds.toInt()) {
+    val measured = Lens.open(Faces.index).use { lens ->
+        val bundle = lens.bundle()
+        List(WARM_UP + rounds.toInt()) {
             val start = System.nanoTime()
-            val hit = Frame.of(lens.bundle(), FrameFormat.NV21, bytes, layout).use { lens.search(it) }.hits.first()
-            val kotlin = System.nanoTime() - start
+            val frame = Frame.of(bundle, FrameFormat.NV21, bytes, layout)
+            val framed = System.nanoTime()
+            val answer = frame.use { lens.search(it) }
+            val end = System.nanoTime()
             ask.newLine()
             ask.flush()
             val (nanos, key, score) = told.readLine().split(' ')
+            val hit = answer.hits.first()
             check(hit.key == key && hit.score == score.toFloat()) { "$hit is not Rust's $key $score" }
-            kotlin to nanos.toLong()
+            Round(end - start, framed - start, answer.times.total.toNanos(), nanos.toLong())
         }.drop(WARM_UP)
-        // Medians: what else the machine does in a few of the rounds is not counted.
-        val (kotlin, native) = pairs.unzip().let { (kotlin, native) -> kotlin.sorted()[rounds.toInt() / 2] to native.sorted()[rounds.toInt() / 2] }
-        println("Kotlin %.3f ms, Rust %.3f ms, medians of %s rounds: Kotlin / Rust = %.4f".format(kotlin / 1e6, native / 1e6, rounds, kotlin.toDouble() / native))
     }
     beside.destroy()
+    // Medians: what else the machine does in a few of the rounds is not counted.
+    fun median(of: (Round) -> Long) = measured.map(of).sorted()[measured.size / 2] / 1e6
+    val ratio = median { it.kotlin } / median { it.rust }
+    println("Kotlin %.3f ms, Rust %.3f ms: Kotlin / Rust = %.4f".format(median { it.kotlin }, median { it.rust }, ratio))
+    println(
+        "within Kotlin: frame %.3f ms, work in the library %.3f ms, the way there and back %.3f ms".format(
+            median { it.frame }, median { it.work }, median { it.kotlin - it.frame - it.work },
+        ),
+    )
+    println("medians of $rounds rounds in turns, 640×480 NV21, ${Runtime.getRuntime().availableProcessors()} cores")
 }
+
+/** Nanoseconds of one round: all of Kotlin's, in it the frame and the work in the library; and all of Rust's. */
+private class Round(val kotlin: Long, val frame: Long, val work: Long, val rust: Long)

@@ -4,6 +4,8 @@ import android.content.Context
 import android.content.res.AssetManager
 import dev.pocketlens.Index
 import dev.pocketlens.Lens
+import dev.pocketlens.Threads
+import dev.pocketlens.open
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.ensureActive
 import kotlinx.coroutines.sync.Mutex
@@ -33,11 +35,12 @@ fun Context.indexFolder(asset: String): File = File(File(filesDir, "pocketlens")
  * @throws dev.pocketlens.PocketlensException.Damaged when what was copied is not sound; the old index stays.
  */
 suspend fun Context.openIndex(asset: String): Lens {
+    Threads.stay()
     val installed = indexFolder(asset)
     installing.withLock {
         withContext(Dispatchers.IO) { Installation(installed).bringUpToDate(assets, asset) }
     }
-    return Lens.open(installed.path)
+    return Lens.open(installed)
 }
 
 /** The folders of one index: the one that is open, and what stands beside it while it is replaced. */

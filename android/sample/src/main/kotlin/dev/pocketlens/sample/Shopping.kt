@@ -6,6 +6,7 @@ import dev.pocketlens.Index
 import dev.pocketlens.LiveOptions
 import dev.pocketlens.LiveResult
 import dev.pocketlens.Query
+import dev.pocketlens.Source
 import dev.pocketlens.Verdict
 import dev.pocketlens.filter
 import dev.pocketlens.number
@@ -64,9 +65,10 @@ private fun headline(answer: Answer): String {
     }
 }
 
-/** A hit in one line: its title, or its key; its price, where it has one; how alike it is. */
+/** A hit in one line: its title, or its key; its price, where it has one; how alike it is; whether a server found it. */
 fun line(hit: Hit): String = listOfNotNull(
     hit.text("title") ?: hit.key,
     hit.number("price")?.let { "%.2f".format(it) },
     "%.2f".format(hit.score),
+    "from the server".takeIf { hit.source == Source.SERVER },
 ).joinToString(" · ")

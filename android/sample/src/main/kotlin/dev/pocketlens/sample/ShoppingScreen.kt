@@ -1,6 +1,7 @@
 package dev.pocketlens.sample
 
 import android.content.Context
+import android.net.ConnectivityManager
 import android.text.Editable
 import android.text.InputType
 import android.text.TextWatcher
@@ -10,10 +11,19 @@ import android.widget.ArrayAdapter
 import android.widget.EditText
 import android.widget.Spinner
 import android.widget.TextView
+import dev.pocketlens.Answer
 import dev.pocketlens.Index
 import dev.pocketlens.Lens
 import dev.pocketlens.LiveResult
 import dev.pocketlens.LiveSearch
+import dev.pocketlens.Network
+import dev.pocketlens.PocketlensException
+import dev.pocketlens.Query
+import dev.pocketlens.Server
+import dev.pocketlens.ServerOptions
+import dev.pocketlens.ServerTransport
+import dev.pocketlens.Situation
+import dev.pocketlens.Source
 import dev.pocketlens.android.followPower
 import dev.pocketlens.android.indexFolder
 import dev.pocketlens.android.openIndex
@@ -32,11 +42,18 @@ class ShoppingScreen(
     private val context: Context,
     private val scope: CoroutineScope,
     private val camera: Camera,
+    private val transport: ServerTransport = UrlTransport(),
 ) : Screen {
     private val choice = Spinner(context)
     private val price = EditText(context).apply {
         hint = "at most"
         inputType = InputType.TYPE_CLASS_NUMBER or InputType.TYPE_NUMBER_FLAG_DECIMAL
+    }
+
+    // Whoever types an address here agrees that descriptors are sent there.
+    private val address = EditText(context).apply {
+        hint = "https://… asked when the shop does not know"
+        inputType = InputType.TYPE_CLASS_TEXT or InputType.TYPE_TEXT_VARIATION_URI
     }
 
     /** The verdict in words. */
@@ -45,10 +62,11 @@ class ShoppingScreen(
     /** A line a hit. */
     val hits = TextView(context)
     override val title = "Shopping"
-    override val view = column(context, camera.view, row(context, choice, price), headline, hits)
+    override val view = column(context, camera.view, row(context, choice, price), address, headline, hits)
 
     private val wish = MutableStateFlow(Wish())
     private var lens: Lens? = null
+    private var server: Server? = null
     private var work: Job? = null
 
     init {
@@ -58,11 +76,18 @@ class ShoppingScreen(
 
             override fun onNothingSelected(parent: AdapterView<*>) = wish.update { it.copy(choice = null) }
         }
-        price.addTextChangedListener(object : TextWatcher {
-            override fun afterTextChanged(text: Editable) = wish.update { it.copy(atMost = text.toString().toDoubleOrNull()) }
-            override fun beforeTextChanged(text: CharSequence, start: Int, count: Int, after: Int) = Unit
-            override fun onTextChanged(text: CharSequence, start: Int, before: Int, count: Int) = Unit
-        })
+        price.onText { text -> wish.update { it.copy(atMost = text.toDoubleOrNull()) } }
+        address.onText(::ask)
+    }
+
+    /** Asked from now on where the phone does not know; nobody where there is no such address. */
+    private fun ask(url: String) {
+        server?.close()
+        server = try {
+            Server(url, transport, null, ServerOptions())
+        } catch (incomplete: PocketlensException.BadInput) {
+            null
+        }
     }
 
     override fun show() {
@@ -93,11 +118,21 @@ class ShoppingScreen(
         live.followPower(context).use {
             try {
                 camera.start { live.analyze(it) }
-                live.results.collect(::tell)
+                live.results.collectLatest { result ->
+                    tell(result)
+                    if (result is LiveResult.Answered) upgrade(result.answer, wish.options().query)?.let { tell(result.copy(answer = it)) }
+                }
             } finally {
                 camera.stop()
             }
         }
+    }
+
+    /** The server's answer; null where there is none, or the phone knows enough. */
+    private suspend fun upgrade(answer: Answer, query: Query): Answer? {
+        val server = server ?: return null
+        val situation = Situation(consent = true, network = network(context), live = true)
+        return server.upgrade(answer, query, situation).answer.takeIf { it.source == Source.SERVER }
     }
 
     private fun tell(result: LiveResult) {
@@ -106,5 +141,20 @@ class ShoppingScreen(
             is LiveResult.Answered -> result.answer.hits.joinToString("\n", transform = ::line)
             else -> ""
         }
+    }
+}
+
+private fun EditText.onText(hear: (String) -> Unit) = addTextChangedListener(object : TextWatcher {
+    override fun afterTextChanged(text: Editable) = hear(text.toString().trim())
+    override fun beforeTextChanged(text: CharSequence, start: Int, count: Int, after: Int) = Unit
+    override fun onTextChanged(text: CharSequence, start: Int, before: Int, count: Int) = Unit
+})
+
+private fun network(context: Context): Network {
+    val networks = context.getSystemService(ConnectivityManager::class.java)
+    return when {
+        networks.activeNetwork == null -> Network.OFFLINE
+        networks.isActiveNetworkMetered -> Network.METERED
+        else -> Network.UNMETERED
     }
 }

@@ -4,7 +4,10 @@ import android.Manifest
 import android.content.Context
 import android.location.Location
 import android.location.LocationManager
+import android.net.ConnectivityManager
+import android.net.NetworkInfo
 import android.view.View
+import com.sun.net.httpserver.HttpServer
 import dev.pocketlens.Bundle
 import dev.pocketlens.Faces
 import dev.pocketlens.Lens
@@ -30,7 +33,10 @@ import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
 import org.robolectric.Shadows.shadowOf
 import org.robolectric.android.controller.ActivityController
+import org.robolectric.shadows.ShadowNetworkInfo
 import java.io.File
+import java.net.InetAddress
+import java.net.InetSocketAddress
 import java.util.concurrent.Executor
 import java.util.concurrent.LinkedBlockingQueue
 import java.util.concurrent.TimeUnit
@@ -100,6 +106,37 @@ class SampleTest {
             assertFalse(screen.hits.text.toString(), title in screen.hits.text)
             assertTrue(screen.choices().toString(), screen.choices().containsAll(listOf("any", "can", "tea")))
         }
+    }
+
+    @Test
+    fun `a server is asked for what the shop does not know`() {
+        val fingerprint = Faces.descriptors[0].field("fingerprint")
+        val server = HttpServer.create(InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0)
+        fun reply(path: String, json: String) = server.createContext(path) { exchange ->
+            exchange.requestBody.readBytes()
+            exchange.responseHeaders.add("Content-Type", "application/json")
+            exchange.sendResponseHeaders(200, json.length.toLong())
+            exchange.responseBody.use { it.write(json.toByteArray()) }
+        }
+        reply("/v1/meta", """{"model_id": "$fingerprint", "dim": 256, "index_version": "1"}""")
+        reply("/v1/search", """{"hits": [{"key": "far", "score": 0.97, "payload": {"title": "From afar", "price": 3}}], "index_version": "1"}""")
+        server.start()
+        val networks = RuntimeEnvironment.getApplication().getSystemService(ConnectivityManager::class.java)
+        shadowOf(networks).setActiveNetworkInfo(
+            ShadowNetworkInfo.newInstance(NetworkInfo.DetailedState.CONNECTED, ConnectivityManager.TYPE_WIFI, 0, true, true),
+        )
+        // A photo that Rust is not sure of.
+        val (photo, _) = Faces.photos.zip(Faces.answers).first { (_, answer) -> answer.field("verdict") == "unsure" }
+        start().use { app ->
+            val screen = app.get().screens[0] as ShoppingScreen
+            val camera = app.get().cameras[0]
+            app.turns.until { camera.running }
+            screen.address("http://localhost:${server.address.port}")
+            camera.rest(Faces.yuv(photo))
+            app.turns.until { "from the server" in screen.hits.text }
+            assertTrue(screen.hits.text.toString(), screen.hits.text.startsWith("From afar · 3.00"))
+        }
+        server.stop(0)
     }
 
     @Test
@@ -230,3 +267,5 @@ private fun ShoppingScreen.choices(): List<String> = inputs().filterIsInstance<a
 
 private fun ShoppingScreen.inputs(): List<View> = (view.getChildAt(1) as android.view.ViewGroup)
     .let { row -> List(row.childCount) { row.getChildAt(it) } }
+
+private fun ShoppingScreen.address(text: String) = (view.getChildAt(2) as android.widget.EditText).setText(text)
