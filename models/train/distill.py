@@ -50,6 +50,7 @@ class Log:
         self.writer = csv.DictWriter(self.file, columns)
         self.writer.writeheader()
         self.writer.writerows(kept)
+        self.file.flush()  # a run that ends before its next row must not lose those before
 
     def write(self, row: dict) -> None:
         self.writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
