@@ -1,5 +1,6 @@
 package dev.pocketlens
 
+import java.nio.Buffer
 import java.nio.ByteBuffer
 
 /**
@@ -20,6 +21,7 @@ internal inline fun <T> lend(buffer: ByteBuffer, call: (ByteBuffer) -> T): T {
 internal fun direct(buffer: ByteBuffer): ByteBuffer {
     val copy = ByteBuffer.allocateDirect(buffer.remaining())
     copy.put(buffer.duplicate())
-    copy.rewind()
+    // As a Buffer: ByteBuffer's own `rewind` is not on phones before API 29.
+    (copy as Buffer).rewind()
     return copy
 }

@@ -79,7 +79,7 @@ class TaskTest {
             val before = residentMegabytes()
             work(1000)
             val grown = residentMegabytes() - before
-            assertTrue(grown < 40, "$grown MB more after a thousand calls")
+            assertTrue(grown < 20, "$grown MB more after a thousand calls")
         }
     }
 

@@ -8,6 +8,7 @@ import dev.pocketlens.FrameFormat
 import dev.pocketlens.FrameLayout
 import dev.pocketlens.Region
 import dev.pocketlens.lend
+import java.nio.Buffer
 import java.nio.ByteBuffer
 
 /**
@@ -24,7 +25,8 @@ fun Frame.Companion.of(bundle: Bundle, bitmap: Bitmap, region: Region? = null): 
 private fun Bitmap.bytes(): ByteBuffer {
     val bytes = ByteBuffer.allocateDirect(rowBytes * height)
     copyPixelsToBuffer(bytes)
-    bytes.rewind()
+    // As a Buffer: ByteBuffer's own `rewind` is not on phones before API 29.
+    (bytes as Buffer).rewind()
     return bytes
 }
 

@@ -10,6 +10,7 @@ import dev.pocketlens.describe
 import dev.pocketlens.search
 import dev.pocketlens.version
 import org.json.JSONObject
+import java.nio.Buffer
 import java.nio.ByteBuffer
 
 /** What a phone says of itself: whether descriptors are the same bits as everywhere, and what a search takes. */
@@ -66,7 +67,7 @@ class SelfTest(private val lens: Lens, private val golden: String) {
                 bytes.put((if (inside) 255 - value else value).toByte())
             }
         }
-        bytes.rewind()
+        (bytes as Buffer).rewind()
         return Frame.packed(bundle, FrameFormat.RGB, bytes, null, FrameLayout(width.toUInt(), height.toUInt()))
     }
 
