@@ -1,6 +1,7 @@
 """What fine-tuning on one half of a catalogue's things is worth on the other half, which it never saw. See README.md.
 
     python half_groups.py --shared DIR --run target/train/half-groups
+    python half_groups.py --shared DIR --run target/train/half-groups --write      # the halves as folders, no training
 
 Groups of `data/grocery` in the order of their names: every other one trains (its query and database photos), the rest
 is measured: their queries, in the whole database. This is the one use of retrieval photos for training, and its
@@ -89,11 +90,35 @@ def own(
     return taps, np.concatenate([labels, np.repeat(labels, OWN_VIEWS)])
 
 
+def write(folder: Path, out: Path) -> None:
+    """`train`: the training half with its groups (labels.tsv); `measured`: the other half's queries, all the database."""
+    rows = read_set(folder)
+    trained, kept = halves(rows)
+    tables = {
+        "train/labels.tsv": [("image", "group"), *(row[:2] for row in rows if row[1] in trained)],
+        "measured/gt.tsv": [
+            ("image_path", "group_id", "role"),
+            *(row for row in rows if row[2] == "database" or (row[2] == "query" and row[1] in kept)),
+        ],
+    }
+    for name, lines in tables.items():
+        table = out / name
+        for path, *_ in lines[1:]:
+            copy = table.parent / path
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes((folder / path).read_bytes())
+        table.write_text("".join("\t".join(line) + "\n" for line in lines))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser)
     parser.add_argument("--share", type=float, default=0.5, help="of the catalogue's photos in the whitening after")
+    parser.add_argument("--write", action="store_true", help="write the halves into the run folder, and end")
     arguments = parser.parse_args()
+    if arguments.write:
+        write(arguments.shared / "data" / SET, arguments.run)
+        return
     started, busy = time.monotonic(), time.process_time()
     network, others = start(arguments)
     folder = arguments.shared / "data" / SET

@@ -12,7 +12,7 @@ import recall
 from catalogue import GroupsAndPhotos, Labelled
 from fit_catalogue import Captures, Fitting, fit
 from folded import TRUNK_STAGES, FoldedNetwork
-from half_groups import halves
+from half_groups import halves, write
 from test_train import random_photos, weights
 from whitening import learned_whitening, supervised_whitening
 
@@ -82,6 +82,21 @@ def test_halves_share_nothing():
     rows.append(("x.jpg", "distractor", "database"))
     trained, measured = halves(rows)
     assert (trained, measured) == ({"a", "c"}, {"b", "d"})
+
+
+def test_written_halves_share_no_query(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    rows = [(f"{group}{n}.jpg", group, role) for group in "abcd" for n, role in enumerate(("query", "database"))]
+    for path, _, _ in rows:
+        (folder / path).write_bytes(path.encode())
+    (folder / "gt.tsv").write_text("path\tgroup\trole\n" + "".join("\t".join(row) + "\n" for row in rows))
+    write(folder, tmp_path / "out")
+    labels = (tmp_path / "out/train/labels.tsv").read_text().splitlines()
+    measured = (tmp_path / "out/measured/gt.tsv").read_text().splitlines()
+    assert labels[1:] == ["a0.jpg\ta", "a1.jpg\ta", "c0.jpg\tc", "c1.jpg\tc"]
+    assert [line for line in measured if line.endswith("query")] == ["b0.jpg\tb\tquery", "d0.jpg\td\tquery"]
+    assert (tmp_path / "out/measured/b0.jpg").read_bytes() == b"b0.jpg"
 
 
 def test_supervised_whitening_presses_down_what_differs_inside_of_groups():
