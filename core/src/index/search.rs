@@ -251,16 +251,7 @@ impl Index {
                     lists::nearest(cpu, &lists, query_, query.k, several, mask, plan.effort())
                         .map_err(|damage| segment.damaged(damage))?
                 }
-                None => {
-                    scan(
-                        segment,
-                        &vector,
-                        query.k,
-                        &Asked::default(),
-                        dot::dot_rows(cpu),
-                    )?
-                    .0
-                }
+                None => scan(segment, &vector, query.k, &asked, dot::dot_rows(cpu))?.0,
             };
             nearest.extend(top.into_iter().map(|scored| Neighbour {
                 item: first_item + u64::from(scored.item),
@@ -583,6 +574,36 @@ mod tests {
             );
             assert_eq!(found.hits.len(), 700);
         }
+    }
+
+    #[test]
+    fn the_nearest_by_number_meet_the_filter_as_hits_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let model = Fingerprint::of_parts([b"weights".as_slice()]);
+        let mut writer =
+            IndexWriter::create(&dir.path().join("shop.plx"), b"the bundle", model, 2).unwrap();
+        for (key, price) in [("a", 1), ("b", 2), ("c", 3)] {
+            let payload = &serde_json::json!({ "price": price });
+            let vector = &[price as f32, 1.0];
+            let photo = ItemPhoto {
+                key,
+                group: None,
+                payload,
+                vector,
+            };
+            writer.push(&photo).unwrap();
+        }
+        let index = writer.finish().unwrap();
+        let filter = r#"{"must": [{"key": "price", "range": {"lt": 3}}]}"#;
+        let filter = index
+            .prepare(&crate::index::filter::Filter::from_json(filter).unwrap())
+            .unwrap();
+        let query = IndexQuery {
+            filter: Some(&filter),
+            ..IndexQuery::new(model, &[3.0, 1.0], 3)
+        };
+        let nearest = index.nearest(&query, Plan::default()).unwrap();
+        assert_eq!(nearest.iter().map(|n| n.item).collect::<Vec<_>>(), [1, 0]);
     }
 
     #[test]
