@@ -47,6 +47,8 @@ def embed(program, catalogue, out, shards, work, more=(), progress=lambda done, 
     pathlib.Path(work).mkdir(parents=True, exist_ok=True)
     # A node that dies is no fault of the catalogue: its shards are built again, any number of times. A shard that
     # cannot be built is one, and ends the run.
+    # Where this file is imported, workers on other machines do not have it: the function travels, not its name.
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     task = ray.remote(num_cpus=1, max_retries=-1, retry_exceptions=False)(build_shard)
     waiting = [task.remote(program, str(catalogue), str(work), shard, shards, list(more)) for shard in range(1, shards + 1)]
     folders = {}
