@@ -61,16 +61,7 @@ impl Index {
 
     /// What it holds.
     pub fn info(&self) -> IndexInfo {
-        let info = self.index.info();
-        IndexInfo {
-            items: info.items,
-            photos: info.rows,
-            dim: info.dim as u32,
-            bytes: info.bytes,
-            fingerprint: info.fingerprint.to_string(),
-            calibrated: info.calibrated,
-            local_features: self.index.has_local_features(),
-        }
+        IndexInfo::of(&self.index)
     }
 
     /// At most `limit` items in the order of their keys, beginning behind the key `after`.
@@ -177,6 +168,21 @@ fn public_key(digits: &str) -> Result<PublicKey, PocketlensError> {
         *byte = u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).map_err(|_| wrong())?;
     }
     PublicKey::from_bytes(&bytes).ok_or_else(wrong)
+}
+
+impl IndexInfo {
+    pub(crate) fn of(index: &index::Index) -> Self {
+        let info = index.info();
+        Self {
+            items: info.items,
+            photos: info.rows,
+            dim: info.dim as u32,
+            bytes: info.bytes,
+            fingerprint: info.fingerprint.to_string(),
+            calibrated: info.calibrated,
+            local_features: index.has_local_features(),
+        }
+    }
 }
 
 impl From<index::Index> for Index {

@@ -59,17 +59,7 @@ impl Lens {
 
     /// What the index holds.
     pub fn info(&self) -> IndexInfo {
-        let lens = self.current();
-        let info = lens.index().info();
-        IndexInfo {
-            items: info.items,
-            photos: info.rows,
-            dim: info.dim as u32,
-            bytes: info.bytes,
-            fingerprint: info.fingerprint.to_string(),
-            calibrated: info.calibrated,
-            local_features: lens.index().has_local_features(),
-        }
+        IndexInfo::of(self.current().index())
     }
 
     /// The model: frames are cut to its size, and it describes photos.
