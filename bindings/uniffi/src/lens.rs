@@ -77,12 +77,10 @@ impl Lens {
         query: Query,
         cancel: Option<Arc<CancelToken>>,
     ) -> Result<Answer, PocketlensError> {
-        let lens = self.current();
-        task::run(query::token(cancel), move |cancel| {
-            let query = query.into_core(Some(cancel))?;
-            answered(lens.search_input(frame.input().clone(), &query))
-        })
-        .await
+        let search = move |lens: &lens::Lens, query: &lens::Query| {
+            lens.search_input(frame.input().clone(), query)
+        };
+        self.ask(query, cancel, search).await
     }
 
     /// Searches with an encoded photo: JPEG, PNG or WebP.
@@ -95,12 +93,9 @@ impl Lens {
         query: Query,
         cancel: Option<Arc<CancelToken>>,
     ) -> Result<Answer, PocketlensError> {
-        let lens = self.current();
-        task::run(query::token(cancel), move |cancel| {
-            let query = query.into_core(Some(cancel))?;
-            answered(lens.search_encoded(&photo, &query))
-        })
-        .await
+        let search =
+            move |lens: &lens::Lens, query: &lens::Query| lens.search_encoded(&photo, query);
+        self.ask(query, cancel, search).await
     }
 
     /// Searches with a photo file.
@@ -113,12 +108,10 @@ impl Lens {
         query: Query,
         cancel: Option<Arc<CancelToken>>,
     ) -> Result<Answer, PocketlensError> {
-        let lens = self.current();
-        task::run(query::token(cancel), move |cancel| {
-            let query = query.into_core(Some(cancel))?;
-            answered(lens.search_file(&PathBuf::from(path), &query))
-        })
-        .await
+        let search = move |lens: &lens::Lens, query: &lens::Query| {
+            lens.search_file(&PathBuf::from(path), query)
+        };
+        self.ask(query, cancel, search).await
     }
 
     /// Adds photos of items, replaces items of known keys and removes others, all at once or, on an error, not at all.
@@ -182,6 +175,24 @@ impl Lens {
         Arc::new(lens)
     }
 
+    /// Asks the index that is current now, on a thread of the library's, and tells the observer what it cost.
+    async fn ask(
+        &self,
+        query: Query,
+        cancel: Option<Arc<CancelToken>>,
+        search: impl FnOnce(&lens::Lens, &lens::Query) -> Result<lens::Answer, lens::LensError>
+        + Send
+        + 'static,
+    ) -> Result<Answer, PocketlensError> {
+        let lens = self.current();
+        task::run(query::token(cancel), move |cancel| {
+            let answer = Answer::from(search(&lens, &query.into_core(Some(cancel))?)?);
+            observer::timed(answer.times);
+            Ok(answer)
+        })
+        .await
+    }
+
     pub(crate) fn current(&self) -> Arc<lens::Lens> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.clone()
@@ -192,11 +203,4 @@ impl Lens {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(lens);
         observer::log(LogLevel::Info, || format!("index updated: {items} items"));
     }
-}
-
-/// An answer for the host, whose observer hears what it cost.
-fn answered(answer: Result<lens::Answer, lens::LensError>) -> Result<Answer, PocketlensError> {
-    let answer = Answer::from(answer?);
-    observer::timed(answer.times);
-    Ok(answer)
 }
