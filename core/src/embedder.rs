@@ -28,6 +28,8 @@ pub struct Embedding {
     pub backbone: Duration,
     /// Pooling, whitening, fusion.
     pub describe: Duration,
+    /// Whether a delegate ran the network.
+    pub delegated: bool,
 }
 
 /// Why a photo got no descriptor.
@@ -151,12 +153,19 @@ impl Embedder {
     ) -> Result<(Embedding, Vec<FeatureMap>), EmbedError> {
         let recipe = &self.bundle.spec().recipe;
         let start = Instant::now();
+        let mut delegated = false;
+        let mut run = |input| match options.delegate.and_then(|delegate| delegate.run(input)) {
+            Some(maps) => {
+                delegated = true;
+                Ok(maps)
+            }
+            None => self.backbone.run_with(input, options),
+        };
         let mut seen = if recipe.views.is_single() {
-            vec![self.backbone.run_with(input, options)?]
+            vec![run(input)?]
         } else {
             let inputs = recipe.views.inputs(input, self.sizing());
-            let run = |input| self.backbone.run_with(input, options);
-            inputs.iter().map(run).collect::<Result<_, _>>()?
+            inputs.iter().map(&mut run).collect::<Result<_, _>>()?
         };
         let mapped = Instant::now();
         let views: Vec<Maps<'_>> = seen.iter().map(|maps| self.maps(maps)).collect();
@@ -169,6 +178,7 @@ impl Embedder {
             resize: Duration::ZERO,
             backbone: mapped - start,
             describe: mapped.elapsed(),
+            delegated,
         };
         Ok((embedding, seen.swap_remove(0)))
     }

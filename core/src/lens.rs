@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::backbone::delegate::{Accelerated, DelegateDescription};
 use crate::backbone::{BackboneError, FeatureMap, RunOptions};
 use crate::bundle::{Bundle, BundleError};
 use crate::cancel::CancelToken;
@@ -36,6 +37,7 @@ pub use update::{LensUpdate, NewPhoto};
 pub struct Lens {
     embedder: Arc<Embedder>,
     index: Index,
+    delegate: Option<Arc<Accelerated>>,
     #[cfg(feature = "codecs")]
     limits: crate::image::Limits,
 }
@@ -98,10 +100,21 @@ pub struct Answer {
     pub rival: Option<f32>,
     /// What was searched with: of the photo, or of the quarter turn with the best hit.
     pub descriptor: Descriptor,
+    /// The delegate that ran the network, where one did.
+    pub delegate: Option<Delegated>,
     /// Who answered.
     pub source: Source,
     /// What it cost.
     pub times: Times,
+}
+
+/// A delegate's part in an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delegated {
+    /// Who ran the network.
+    pub by: DelegateDescription,
+    /// How near its descriptors were to the plan's when it was judged: the least cosine. The index holds the plan's.
+    pub least_cosine: f32,
 }
 
 /// Who answered.
@@ -174,6 +187,7 @@ impl Lens {
         Ok(Self {
             embedder: Arc::new(embedder),
             index,
+            delegate: None,
             #[cfg(feature = "codecs")]
             limits: crate::image::Limits::default(),
         })
@@ -189,6 +203,7 @@ impl Lens {
         Ok(Self {
             embedder: Arc::new(Embedder::new(bundle)?),
             index,
+            delegate: None,
             #[cfg(feature = "codecs")]
             limits: crate::image::Limits::default(),
         })
@@ -204,16 +219,37 @@ impl Lens {
     }
 
     pub(crate) fn with_index(&self, index: Index) -> Result<Self, LensError> {
-        let embedder = match index.check_fingerprint(self.embedder.bundle().fingerprint()) {
-            Ok(()) => self.embedder.clone(),
-            Err(_) => Arc::new(Embedder::new(Bundle::open(index.bundle_path())?)?),
+        let same = index.check_fingerprint(self.embedder.bundle().fingerprint());
+        // A delegate has compiled the network that it was judged with, and no other.
+        let (embedder, delegate) = match same {
+            Ok(()) => (self.embedder.clone(), self.delegate.clone()),
+            Err(_) => (
+                Arc::new(Embedder::new(Bundle::open(index.bundle_path())?)?),
+                None,
+            ),
         };
         Ok(Self {
             embedder,
             index,
+            delegate,
             #[cfg(feature = "codecs")]
             limits: self.limits,
         })
+    }
+
+    /// Lets a delegate run the network for what is asked, as [`select`](crate::selection::select) chose it for this
+    /// lens's embedder. What is put into the index is described by the plan all the same.
+    #[must_use]
+    pub fn with_delegate(self, delegate: Accelerated) -> Self {
+        Self {
+            delegate: Some(Arc::new(delegate)),
+            ..self
+        }
+    }
+
+    /// The delegate that runs the network, where there is one.
+    pub fn delegate(&self) -> Option<&Accelerated> {
+        self.delegate.as_deref()
     }
 
     /// The index that is searched.
@@ -299,9 +335,11 @@ impl Lens {
         times.search = start.elapsed() - times.decode - times.resize;
         let run = RunOptions {
             cancel: query.cancel.as_ref().map(CancelToken::flag),
+            delegate: self.delegate.as_deref(),
             ..RunOptions::default()
         };
         let mut best: Option<Ranking> = None;
+        let mut delegated = false;
         // Of the photo as it is.
         let mut upright = None;
         // Of the turn with the best hit, and that hit's score.
@@ -314,6 +352,7 @@ impl Lens {
                 input = Orientation::Rotate90.apply(input);
             }
             let (embedding, maps) = self.embedder.look(&input, &run)?;
+            delegated |= embedding.delegated;
             times.backbone += embedding.backbone;
             times.describe += embedding.describe;
             let searched = Instant::now();
@@ -371,6 +410,14 @@ impl Lens {
             confidence,
             rival: ranking.rival,
             descriptor,
+            delegate: self
+                .delegate
+                .as_ref()
+                .filter(|_| delegated)
+                .map(|delegate| Delegated {
+                    by: delegate.description().clone(),
+                    least_cosine: delegate.least_cosine(),
+                }),
             source: Source::Local,
             times,
         })

@@ -5,7 +5,7 @@
 //! (feature maps), [`descriptor`] (maps to a unit vector), [`index`] (nearest items), [`rerank`]
 //! (a closer look at the best), [`verdict`] (is it really there). [`bundle`] holds what decides a descriptor; `embedder` makes it ready to
 //! run, and [`lens`] is the whole job as one object; [`live`] asks it with the
-//! frames of a camera, and `remote` asks a server where a device does not know.
+//! frames of a camera, [`selection`] judges what may run the network instead of the processor, and `remote` asks a server where a device does not know.
 
 pub mod image;
 
@@ -24,6 +24,8 @@ pub mod verdict;
 pub mod cancel;
 pub mod lens;
 pub mod live;
+pub mod selection;
+pub mod selftest;
 
 #[cfg(feature = "remote")]
 pub mod remote;

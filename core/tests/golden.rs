@@ -5,21 +5,14 @@
 
 #![cfg(feature = "embedded")]
 
-#[path = "../../tests/golden/picture.rs"]
-mod picture;
-
 use std::path::PathBuf;
 
 use pocketlens::backbone::{Backbone, RunOptions};
 use pocketlens::bundle::Bundle;
 use pocketlens::embedder::Embedder;
 use pocketlens::image::Pixels;
+use pocketlens::selftest::{self, GOLDEN_SIZES, picture};
 use serde_json::{Value, json};
-
-use picture::picture;
-
-/// The size of the network's input, one that is scaled up, one that is scaled down.
-const SIZES: [(u32, u32); 3] = [(320, 256), (150, 200), (700, 460)];
 
 fn file() -> PathBuf {
     PathBuf::from(concat!(
@@ -35,7 +28,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 #[test]
 fn default_bundle_gives_its_golden_descriptors_on_every_instruction_set() {
     let embedder = Embedder::new(Bundle::embedded().unwrap()).unwrap();
-    let pictures: Vec<Pixels> = SIZES
+    let pictures: Vec<Pixels> = GOLDEN_SIZES
         .into_iter()
         .zip(0..)
         .map(|(size, seed)| picture(size, seed))
@@ -50,7 +43,7 @@ fn default_bundle_gives_its_golden_descriptors_on_every_instruction_set() {
         embedding.descriptor.values
     };
     if std::env::var_os("POCKETLENS_BLESS").is_some() {
-        let vectors = pictures.iter().zip(SIZES).map(|(photo, (width, height))| {
+        let vectors = pictures.iter().zip(GOLDEN_SIZES).map(|(photo, (width, height))| {
             json!({"picture": [width, height], "descriptor": describe(photo, Some("generic"), 1)})
         });
         let golden = json!({
@@ -58,6 +51,13 @@ fn default_bundle_gives_its_golden_descriptors_on_every_instruction_set() {
             "vectors": vectors.collect::<Vec<_>>(),
         });
         std::fs::write(file(), format!("{golden:#}\n")).unwrap();
+        let digest = selftest::digest(&embedder, "generic").unwrap();
+        let line = format!("{} {digest}\n", embedder.bundle().fingerprint());
+        std::fs::write(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/src/selftest/golden.txt"),
+            line,
+        )
+        .unwrap();
     }
     let golden: Value = serde_json::from_slice(&std::fs::read(file()).unwrap()).unwrap();
     assert_eq!(

@@ -45,6 +45,8 @@ enum Command {
     Bundle(commands::bundle::Command),
     /// Measure the time of each stage, or of each layer of the network
     Bench(commands::bench::Arguments),
+    /// Check that this device gives the golden descriptors, judge its delegates, and report
+    Selftest(commands::selftest::Arguments),
     /// Make a distributed engine hold what an index holds
     Push(commands::push::Arguments),
     /// Serve an index to devices, with a page to try it from a phone's or desktop's browser
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Fit(arguments) => commands::fit::run(&arguments),
         Command::Bundle(command) => commands::bundle::run(&command),
         Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Selftest(arguments) => commands::selftest::run(&arguments),
         Command::Push(arguments) => commands::push::run(&arguments),
         Command::Serve(arguments) => commands::serve::run(&arguments),
     };

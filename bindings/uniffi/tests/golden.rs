@@ -1,15 +1,11 @@
 //! The golden vectors through the foreign interface: what Kotlin, Swift and Python call gives the core's bits.
 
-#[path = "../../../tests/golden/picture.rs"]
-mod picture;
-
 use std::path::Path;
 
 use futures_lite::future::block_on;
+use pocketlens::selftest::picture;
 use pocketlens_ffi::{Bundle, Frame, FrameFormat, FrameLayout};
 use serde_json::Value;
-
-use picture::picture;
 
 #[test]
 fn frames_of_the_golden_pictures_have_the_golden_descriptors() {

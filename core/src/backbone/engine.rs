@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use super::delegate::{Accelerated, Network};
 use super::plan::{Plan, SharedBytes};
 use super::{BackboneError, FeatureMap, Preprocessing};
 use crate::image::Pixels;
@@ -19,7 +20,7 @@ enum Engine {
     Float(super::tract::FloatNetwork),
 }
 
-/// How a network is run. The result never depends on it.
+/// How a network is run. Only a delegate changes the result.
 #[derive(Clone, Copy, Debug)]
 pub struct RunOptions<'a> {
     /// Threads that share each layer, from 1 on: those of the rayon pool that the call is made in.
@@ -30,6 +31,9 @@ pub struct RunOptions<'a> {
     pub cpu: Option<&'a str>,
     /// Stops the run before its next layer once it is true.
     pub cancel: Option<&'a AtomicBool>,
+    /// Runs the network instead of the plan, on the sizes of input that it was judged on; its descriptors
+    /// differ from the plan's within the tolerance it was judged by. Of an [`Embedder`](crate::embedder::Embedder).
+    pub delegate: Option<&'a Accelerated>,
 }
 
 impl Default for RunOptions<'_> {
@@ -38,6 +42,7 @@ impl Default for RunOptions<'_> {
             threads: 1,
             cpu: None,
             cancel: None,
+            delegate: None,
         }
     }
 }
@@ -149,6 +154,22 @@ impl Backbone {
             Engine::Plan(plan) => plan.run(pixels, options, None),
             #[cfg(feature = "tract")]
             Engine::Float(network) => network.run(pixels, &self.preprocessing),
+        }
+    }
+
+    /// The network as a [delegate](super::delegate) is given it, for one size of input.
+    ///
+    /// # Errors
+    /// [`BackboneError::Unrunnable`]: a size that does not fit, or a network in float.
+    pub fn network(&self, width: u32, height: u32) -> Result<Network, BackboneError> {
+        match &self.engine {
+            Engine::Plan(plan) => plan.network(width, height),
+            #[cfg(feature = "tract")]
+            Engine::Float(_) => Err(BackboneError::Unrunnable {
+                width,
+                height,
+                reason: "only a quantised plan goes to a delegate".to_owned(),
+            }),
         }
     }
 

@@ -67,7 +67,7 @@ impl FeatureMap {
     }
 
     /// All values, location by location.
-    pub(crate) fn data(&self) -> &[f32] {
+    pub fn data(&self) -> &[f32] {
         &self.data
     }
 

@@ -5,6 +5,7 @@
 //! (the same bits on every processor) or an ONNX network in float through tract, which is also the
 //! measure of what quantisation loses.
 
+pub mod delegate;
 mod engine;
 mod feature_map;
 #[cfg(feature = "build")]

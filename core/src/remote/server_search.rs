@@ -275,6 +275,7 @@ impl Answer {
             confidence: 0.0,
             rival: None,
             descriptor,
+            delegate: None,
             source: Source::Local,
             times: Times::default(),
         }

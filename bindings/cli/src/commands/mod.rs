@@ -12,6 +12,7 @@ pub(crate) mod index;
 pub(crate) mod mine;
 pub(crate) mod push;
 pub(crate) mod search;
+pub(crate) mod selftest;
 pub(crate) mod serve;
 mod update;
 

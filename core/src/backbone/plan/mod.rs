@@ -12,6 +12,7 @@ mod execute;
 mod layout;
 mod maps;
 mod memory;
+mod network;
 #[cfg(test)]
 mod tests;
 

@@ -99,6 +99,13 @@ pub(crate) fn pack(weights: &[i8], channels: usize, size: usize) -> Vec<u8> {
     packed
 }
 
+/// The weights as they were before [`pack`].
+pub(crate) fn unpack(packed: &[u8], channels: usize, size: usize) -> Vec<i8> {
+    let places = (0..channels)
+        .flat_map(|c| (0..size * size).map(move |at| place(size, c, at / size, at % size)));
+    places.map(|place| packed[place].cast_signed()).collect()
+}
+
 /// Bytes of the packed weights of sixteen channels.
 const fn block_length(size: usize) -> usize {
     size * size.div_ceil(TAPS) * BLOCK

@@ -92,6 +92,13 @@ pub(crate) fn pack(weights: &[i8], outputs: usize, inputs: usize) -> Vec<u8> {
     packed
 }
 
+/// The weights as they were before [`pack`].
+pub(crate) fn unpack(packed: &[u8], outputs: usize, inputs: usize) -> Vec<i8> {
+    let groups = inputs.next_multiple_of(8) / TAPS;
+    let rows = (0..outputs).flat_map(|n| (0..inputs).map(move |k| place(n, k, groups)));
+    rows.map(|place| packed[place].cast_signed()).collect()
+}
+
 /// Where the weight of output `n` and input `k` lies.
 fn place(n: usize, k: usize, groups: usize) -> usize {
     (((n / OUTPUTS) * groups + k / TAPS) * OUTPUTS + n % OUTPUTS) * TAPS + k % TAPS

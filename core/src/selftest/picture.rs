@@ -1,9 +1,12 @@
 //! The pictures of the golden vectors, made by integer arithmetic: `picture` of other languages is this one.
 
-use pocketlens::image::Pixels;
+use crate::image::Pixels;
 
-/// A picture of waves, tiles and a disc.
-pub(crate) fn picture((width, height): (u32, u32), seed: u32) -> Pixels {
+/// A picture of waves, tiles and a disc, the same for a seed everywhere.
+///
+/// # Panics
+/// When a side is 0.
+pub fn picture((width, height): (u32, u32), seed: u32) -> Pixels {
     let mut bytes = Vec::new();
     for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
         let wave = |a: u32, b: u32| (x * a + y * b + seed * 31) % 256;
@@ -16,5 +19,5 @@ pub(crate) fn picture((width, height): (u32, u32), seed: u32) -> Pixels {
             (if inside { 255 - value } else { value }) as u8
         }));
     }
-    Pixels::from_rgb(width, height, bytes).unwrap()
+    Pixels::from_rgb(width, height, bytes).expect("three bytes a pixel")
 }

@@ -1,0 +1,167 @@
+//! Delegates: what may run a quantised network instead of the processor, such as a phone's neural
+//! accelerator.
+//!
+//! A delegate is given the [`Network`] of one input size and gives feature maps. It rounds as it
+//! likes, and its driver may be slow, wrong or fatal: [`selection`](crate::selection) judges it
+//! against the plan before it answers for it.
+
+#[cfg(all(feature = "coreml", target_vendor = "apple"))]
+mod coreml;
+mod network;
+#[cfg(all(feature = "nnapi", unix))]
+mod nnapi;
+
+use std::sync::{Mutex, PoisonError};
+
+use super::FeatureMap;
+use crate::image::Pixels;
+
+#[cfg(all(feature = "coreml", target_vendor = "apple"))]
+pub use coreml::CoreMl;
+pub use network::{
+    Clamp, Network, NetworkConvolution, NetworkLayer, NetworkOperator, NetworkValue, NetworkWindow,
+};
+#[cfg(all(feature = "nnapi", unix))]
+pub use nnapi::{Encoding, Nnapi, NnapiOptions};
+
+/// Something that can run a quantised network.
+pub trait Delegate: Send + Sync {
+    /// Who this is. A verdict on a delegate holds as long as this stays the same.
+    fn describe(&self) -> DelegateDescription;
+
+    /// Compiles a network for the size of input that it was laid out for.
+    ///
+    /// # Errors
+    /// [`DelegateError`]: why this network or this device is none for it.
+    fn prepare(&self, network: &Network) -> Result<Box<dyn PreparedNetwork>, DelegateError>;
+}
+
+/// A network that a delegate has compiled.
+pub trait PreparedNetwork: Send + Sync {
+    /// Runs it on a picture of the size it was prepared for; one map `H×W×C` a tap, in the order of
+    /// [`Network::taps`].
+    ///
+    /// # Errors
+    /// [`DelegateError::Failed`]: the picture is then described by the plan.
+    fn run(&self, pixels: &Pixels) -> Result<Vec<FeatureMap>, DelegateError>;
+}
+
+/// Who a delegate is.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct DelegateDescription {
+    /// `nnapi`, `coreml`, or a host's own.
+    pub name: String,
+    /// Device and driver, with their versions.
+    pub device: String,
+}
+
+/// Why a delegate does not run a network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DelegateError {
+    /// Not on this device: no library, too old, switched off.
+    #[error("{reason}")]
+    Unavailable {
+        /// What is missing, and what would be needed.
+        reason: String,
+    },
+    /// The device does not run all of the network, and part of one is never handed over.
+    #[error("layer {layer}: {reason}")]
+    Unsupported {
+        /// The layer's name in the plan.
+        layer: String,
+        /// What it needs.
+        reason: String,
+    },
+    /// A call of the driver failed.
+    #[error("{call} failed: {reason}")]
+    Failed {
+        /// The function that was called.
+        call: String,
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// A delegate that was judged good, with the networks it has compiled: it runs the sizes of input that
+/// it was judged on, and no others.
+pub struct Accelerated {
+    description: DelegateDescription,
+    least_cosine: f32,
+    networks: Vec<([u32; 2], Box<dyn PreparedNetwork>)>,
+    failure: Mutex<Option<DelegateError>>,
+}
+
+impl std::fmt::Debug for Accelerated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Accelerated")
+            .field("description", &self.description)
+            .field("least_cosine", &self.least_cosine)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Accelerated {
+    /// `networks` by width and height of their input.
+    pub(crate) fn new(
+        description: DelegateDescription,
+        least_cosine: f32,
+        networks: Vec<([u32; 2], Box<dyn PreparedNetwork>)>,
+    ) -> Self {
+        Self {
+            description,
+            least_cosine,
+            networks,
+            failure: Mutex::default(),
+        }
+    }
+
+    /// With what was measured of it.
+    pub(crate) fn judged(self, least_cosine: f32) -> Self {
+        Self {
+            least_cosine,
+            ..self
+        }
+    }
+
+    /// Who runs.
+    pub fn description(&self) -> &DelegateDescription {
+        &self.description
+    }
+
+    /// The least cosine with a descriptor of the plan that was seen when it was judged, 0..=1. 1 says
+    /// that all were equal.
+    pub fn least_cosine(&self) -> f32 {
+        self.least_cosine
+    }
+
+    /// The widths and heights of input that it runs.
+    pub fn sizes(&self) -> impl Iterator<Item = [u32; 2]> {
+        self.networks.iter().map(|(size, _)| *size)
+    }
+
+    /// Why it no longer runs; `None` while it does. After one failure it is not asked again.
+    pub fn failure(&self) -> Option<DelegateError> {
+        self.failed().clone()
+    }
+
+    fn failed(&self) -> std::sync::MutexGuard<'_, Option<DelegateError>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The maps, or `None` where the plan has to run: another size, or a driver that failed.
+    pub(crate) fn run(&self, pixels: &Pixels) -> Option<Vec<FeatureMap>> {
+        let size = [pixels.width(), pixels.height()];
+        let (_, network) = self.networks.iter().find(|(of, _)| *of == size)?;
+        if self.failed().is_some() {
+            return None;
+        }
+        match network.run(pixels) {
+            Ok(maps) => Some(maps),
+            Err(error) => {
+                *self.failed() = Some(error);
+                None
+            }
+        }
+    }
+}
