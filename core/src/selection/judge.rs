@@ -18,10 +18,10 @@ const RUNS: usize = 5;
 pub(super) fn judge(
     embedder: &Embedder,
     accelerated: Accelerated,
-    known: Option<DelegateVerdict>,
+    known: Option<&DelegateVerdict>,
     options: &SelectOptions,
 ) -> (Option<Accelerated>, DelegateVerdict) {
-    let measured = match &known {
+    let measured = match known {
         Some(DelegateVerdict::Accepted(measured)) => {
             runs(embedder, &accelerated).map(|()| *measured)
         }
@@ -38,8 +38,8 @@ pub(super) fn judge(
             return (None, DelegateVerdict::Refused { reason });
         }
     };
-    // Not a number is no cosine that would do.
-    if !(measured.least_cosine >= options.least_cosine) {
+    // What is no number would do for no tolerance.
+    if measured.least_cosine.is_nan() || measured.least_cosine < options.least_cosine {
         return (None, DelegateVerdict::Inaccurate(measured));
     }
     if measured.delegate_ms * f64::from(options.least_speedup) >= measured.plan_ms {

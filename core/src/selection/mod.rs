@@ -17,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use crate::backbone::delegate::{
-    Accelerated, Delegate, DelegateDescription, DelegateError, PreparedNetwork,
+    Accelerated, Delegate, DelegateDescription, DelegateError, Networks,
 };
 use crate::embedder::Embedder;
 use marker::Marker;
@@ -221,7 +221,7 @@ fn consider(
             judge::judge(
                 embedder,
                 accelerated,
-                known.map(|known| known.verdict),
+                known.as_ref().map(|known| &known.verdict),
                 options,
             )
         }
@@ -246,7 +246,7 @@ fn prepare(
     embedder: &Embedder,
     delegate: &dyn Delegate,
     options: &SelectOptions,
-) -> Result<Vec<([u32; 2], Box<dyn PreparedNetwork>)>, DelegateError> {
+) -> Result<Networks, DelegateError> {
     let sizes = options.sizes.iter().map(|&[width, height]| {
         let network = embedder
             .backbone()

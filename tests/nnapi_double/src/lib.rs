@@ -267,7 +267,7 @@ pub unsafe extern "C" fn ANeuralNetworksModel_addOperation(
             list(outputs, output_count).to_vec(),
         )
     };
-    state().open_model(model, |model| model.add_operation(kind, inputs, outputs))
+    state().open_model(model, |model| model.add_operation(kind, &inputs, &outputs))
 }
 
 #[unsafe(no_mangle)]

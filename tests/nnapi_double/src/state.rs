@@ -358,8 +358,8 @@ impl Model {
     pub(crate) fn add_operation(
         &mut self,
         kind: i32,
-        inputs: Vec<u32>,
-        outputs: Vec<u32>,
+        inputs: &[u32],
+        outputs: &[u32],
     ) -> Result<(), String> {
         let place = |index: &u32| {
             let index = *index as usize;

@@ -83,12 +83,15 @@ pub enum DelegateError {
     },
 }
 
+/// What a delegate has compiled, by width and height of the input.
+pub(crate) type Networks = Vec<([u32; 2], Box<dyn PreparedNetwork>)>;
+
 /// A delegate that was judged good, with the networks it has compiled: it runs the sizes of input that
 /// it was judged on, and no others.
 pub struct Accelerated {
     description: DelegateDescription,
     least_cosine: f32,
-    networks: Vec<([u32; 2], Box<dyn PreparedNetwork>)>,
+    networks: Networks,
     failure: Mutex<Option<DelegateError>>,
 }
 
@@ -102,11 +105,10 @@ impl std::fmt::Debug for Accelerated {
 }
 
 impl Accelerated {
-    /// `networks` by width and height of their input.
     pub(crate) fn new(
         description: DelegateDescription,
         least_cosine: f32,
-        networks: Vec<([u32; 2], Box<dyn PreparedNetwork>)>,
+        networks: Networks,
     ) -> Self {
         Self {
             description,

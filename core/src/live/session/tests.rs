@@ -101,6 +101,7 @@ fn answer() -> Answer {
             fingerprint: Fingerprint::of_parts([b"model".as_slice()]),
             values: Vec::new(),
         },
+        delegate: None,
         source: Source::Local,
         times: Times::default(),
     }

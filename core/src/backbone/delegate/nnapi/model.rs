@@ -299,7 +299,11 @@ impl Builder<'_> {
         Ok(operand)
     }
 
-    fn from_memory(&mut self, operand: u32, place: (usize, usize)) -> Result<(), DelegateError> {
+    fn mapped_constant(
+        &mut self,
+        operand: u32,
+        place: (usize, usize),
+    ) -> Result<(), DelegateError> {
         let model = &self.model;
         let memory = model
             .weights()
@@ -402,10 +406,10 @@ impl Builder<'_> {
             (false, _) => (api::GROUPED_CONV_2D, [outputs, rows, columns, depth], 0),
         };
         let weights = self.weights(layer, convolution, dimensions, channel_dim)?;
-        self.from_memory(weights, places[0])?;
+        self.mapped_constant(weights, places[0])?;
         // Per channel the step of a bias follows from those of its input and weights, and stands as 0.
         let bias = self.operand(api::TENSOR_INT32, &[outputs as u32], 0.0, 0)?;
-        self.from_memory(bias, places[1])?;
+        self.mapped_constant(bias, places[1])?;
         let mut inputs = vec![input, weights, bias];
         self.sides(&mut inputs, window.padding)?;
         self.strides(&mut inputs, window.stride)?;

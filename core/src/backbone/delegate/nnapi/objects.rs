@@ -43,12 +43,12 @@ pub(super) fn check(call: &str, code: c_int) -> Result<(), DelegateError> {
 macro_rules! call {
     ($runtime:expr, $name:ident($($argument:expr),* $(,)?)) => {{
         match $runtime.functions.$name {
-            // SAFETY: the signature is the header's; the pointers are live objects of this runtime, or point at
-            // memory that outlives what the header asks for: see where each is made.
-            Some(function) => $crate::backbone::delegate::nnapi::objects::check(
-                stringify!($name),
-                unsafe { function($($argument),*) },
-            ),
+            Some(function) => {
+                // SAFETY: the signature is the header's; the pointers are live objects of this runtime, or point at
+                // memory that outlives what the header asks for: see where each is made.
+                let code = unsafe { function($($argument),*) };
+                $crate::backbone::delegate::nnapi::objects::check(stringify!($name), code)
+            }
             None => Err($crate::backbone::delegate::DelegateError::Unavailable {
                 reason: format!("ANeuralNetworks{} needs a newer Android", stringify!($name)),
             }),
