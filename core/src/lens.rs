@@ -36,7 +36,7 @@ pub use update::{LensUpdate, NewPhoto};
 /// ```
 pub struct Lens {
     embedder: Arc<Embedder>,
-    index: Index,
+    index: Arc<Index>,
     delegate: Option<Arc<Accelerated>>,
     #[cfg(feature = "codecs")]
     limits: crate::image::Limits,
@@ -186,7 +186,7 @@ impl Lens {
         let embedder = Embedder::new(Bundle::open(index.bundle_path())?)?;
         Ok(Self {
             embedder: Arc::new(embedder),
-            index,
+            index: Arc::new(index),
             delegate: None,
             #[cfg(feature = "codecs")]
             limits: crate::image::Limits::default(),
@@ -202,7 +202,7 @@ impl Lens {
         index.check_fingerprint(bundle.fingerprint())?;
         Ok(Self {
             embedder: Arc::new(Embedder::new(bundle)?),
-            index,
+            index: Arc::new(index),
             delegate: None,
             #[cfg(feature = "codecs")]
             limits: crate::image::Limits::default(),
@@ -230,20 +230,23 @@ impl Lens {
         };
         Ok(Self {
             embedder,
-            index,
+            index: Arc::new(index),
             delegate,
             #[cfg(feature = "codecs")]
             limits: self.limits,
         })
     }
 
-    /// Lets a delegate run the network for what is asked, as [`select`](crate::selection::select) chose it for this
-    /// lens's embedder. What is put into the index is described by the plan all the same.
+    /// This lens with a delegate that runs the network for what is asked, as [`select`](crate::selection::select) chose
+    /// it for this lens's embedder. What is put into the index is described by the plan all the same.
     #[must_use]
-    pub fn with_delegate(self, delegate: Accelerated) -> Self {
+    pub fn with_delegate(&self, delegate: Accelerated) -> Self {
         Self {
+            embedder: self.embedder.clone(),
+            index: self.index.clone(),
             delegate: Some(Arc::new(delegate)),
-            ..self
+            #[cfg(feature = "codecs")]
+            limits: self.limits,
         }
     }
 

@@ -75,6 +75,10 @@ class Lens:
             return wait(self._lens.search_file(os.fspath(photo), query, None))
         return wait(self._lens.search_photo(bytes(photo), query, None))
 
+    def self_test(self, device: str = "") -> ffi.SelfTestReport:
+        """Whether every instruction set of this processor gives the golden descriptors; `text` is for people. Seconds."""
+        return wait(self._lens.self_test(device))
+
     def put(
         self, key: str, photo: Photo, *, group: str | None = None, payload: dict[str, Any] | None = None
     ) -> ffi.IndexInfo:

@@ -172,3 +172,8 @@ def test_a_thousand_calls_leave_nothing_behind(lens):
     for _ in range(1000):
         lens.search(pixels, k=1)
     assert resident() - before < 20, "megabytes"
+
+
+def test_the_device_gives_the_golden_descriptors(lens):
+    report = lens.self_test("a test")
+    assert report.passed, report.text

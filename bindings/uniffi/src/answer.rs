@@ -8,7 +8,7 @@ use pocketlens::lens;
 use pocketlens::rerank;
 use pocketlens::verdict;
 
-use crate::{Descriptor, Value, value};
+use crate::{Delegated, Descriptor, Value, value};
 
 /// Hits, best first, and whether to believe them.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
@@ -27,6 +27,9 @@ pub struct Answer {
     pub source: Source,
     /// Time spent in each stage.
     pub times: Times,
+    /// The accelerator's part, where one ran the network.
+    #[uniffi(default = None)]
+    pub delegate: Option<Delegated>,
 }
 
 /// The answer in one word.
@@ -135,6 +138,7 @@ impl From<lens::Answer> for Answer {
                 values: answer.descriptor.values,
             },
             source: answer.source.into(),
+            delegate: answer.delegate.map(Into::into),
             times: Times {
                 decode: answer.times.decode,
                 resize: answer.times.resize,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use pocketlens::backbone::delegate::Accelerated;
 use pocketlens::lens::{self, NewPhoto};
 
 use crate::{
@@ -196,6 +197,15 @@ impl Lens {
     pub(crate) fn current(&self) -> Arc<lens::Lens> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.clone()
+    }
+
+    /// Lets a delegate run the network, unless the lens was replaced meanwhile by one of another model.
+    pub(crate) fn accelerate_with(&self, judged: &Arc<lens::Lens>, delegate: Accelerated) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let fingerprint = judged.embedder().bundle().fingerprint();
+        if current.embedder().bundle().fingerprint() == fingerprint {
+            *current = Arc::new(current.with_delegate(delegate));
+        }
     }
 
     fn replace(&self, lens: lens::Lens) {

@@ -11,6 +11,7 @@ mod bundle;
 mod cancel;
 #[cfg(feature = "catalogue")]
 mod catalogue;
+mod delegate;
 mod error;
 mod filter;
 mod frame;
@@ -30,6 +31,7 @@ pub use cancel::CancelToken;
 pub use catalogue::{
     BuildListener, BuildOptions, BuildReport, CatalogueEntry, Refused, build_index,
 };
+pub use delegate::{DelegateOptions, DelegateReport, Delegated, SelfTestReport};
 pub use error::PocketlensError;
 pub use filter::{Condition, Filter, GeoPoint, NumberRange, Scalar, filter_from_json};
 pub use frame::{Frame, FrameFormat, FrameLayout, PlaneStrides, Rotation, YuvColors};

@@ -368,6 +368,7 @@ fn assisted(merged: remote::AssistedAnswer, local: &Answer, times: Times) -> Ans
         descriptor: local.descriptor.clone(),
         source: merged.source.into(),
         times,
+        delegate: local.delegate.clone(),
     }
 }
 

@@ -32,7 +32,7 @@ struct SelfTestScreen: View {
                 report = "Built without a catalogue: run ios/Sample/prepare"
                 return
             }
-            let test = try SelfTest(lens: lens, photos: Shipped.photos(), golden: Shipped.golden())
+            let test = try SelfTest(lens: lens, photos: Shipped.photos(), golden: Shipped.golden(), program: Shipped.program())
             report = await test.report() + "\n\(UIDevice.current.model), iOS \(UIDevice.current.systemVersion)"
         } catch {
             report = "FAILED: \(error.localizedDescription)"

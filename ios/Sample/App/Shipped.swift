@@ -24,6 +24,12 @@ enum Shipped {
             GoldenVectors.self, from: Data(contentsOf: folder.appendingPathComponent("golden.json")))
     }
 
+    /// The default model's network for Core ML; nil where the app was built without it.
+    static func program() -> URL? {
+        let program = folder.appendingPathComponent("network.mlpackage", isDirectory: true)
+        return FileManager.default.fileExists(atPath: program.path) ? program : nil
+    }
+
     private static var folder: URL {
         Bundle.main.bundleURL.appendingPathComponent("Shipped", isDirectory: true)
     }

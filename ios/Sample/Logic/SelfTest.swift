@@ -8,12 +8,15 @@ public struct SelfTest: Sendable {
     private let lens: Lens
     private let photos: [Data]
     private let golden: GoldenVectors?
+    private let program: URL?
 
-    /// Tests with an index, photos to search it with, and the vectors that the index's model is known to give.
-    public init(lens: Lens, photos: [Data], golden: GoldenVectors?) {
+    /// Tests with an index, photos to search it with, the vectors that the index's model is known to give, and its network
+    /// for Core ML (`.mlpackage`).
+    public init(lens: Lens, photos: [Data], golden: GoldenVectors?, program: URL? = nil) {
         self.lens = lens
         self.photos = photos
         self.golden = golden
+        self.program = program
     }
 
     /// Runs them; a line a test, `FAILED` where one did.
@@ -25,8 +28,8 @@ public struct SelfTest: Sendable {
             "index: \(lens.info().items) items, \(lens.info().photos) photos",
         ]
         let tests: [(String, @Sendable () async throws -> String)] = [
-            ("golden descriptors", goldenBits), ("camera formats", cameraFormats), ("search", search),
-            ("live camera", liveCamera), ("cancellation", cancellation),
+            ("golden descriptors", goldenBits), ("instruction sets", instructionSets), ("camera formats", cameraFormats), ("search", search),
+            ("live camera", liveCamera), ("cancellation", cancellation), ("accelerator", accelerator),
         ]
         for (name, test) in tests {
             do {
@@ -49,6 +52,19 @@ public struct SelfTest: Sendable {
             guard bits == vector.bits else { throw Failure("picture \(seed) has other bits") }
         }
         return "the same bits, \(golden.vectors.count) of \(golden.vectors.count)"
+    }
+
+    @Sendable private func instructionSets() async throws -> String {
+        let report = try await lens.selfTest(device: ProcessInfo.processInfo.operatingSystemVersionString)
+        guard report.passed else { throw Failure(report.text) }
+        return report.text
+    }
+
+    @Sendable private func accelerator() async throws -> String {
+        guard let program else { return "no ML program" }
+        let reports = await lens.accelerate(package: program)
+        guard reports.contains(where: \.accepted) else { return reports.map(\.explanation).joined(separator: "; ") }
+        return "\(reports.map(\.explanation).joined(separator: "; ")); with it: \(try await search())"
     }
 
     @Sendable private func cameraFormats() async throws -> String {

@@ -149,4 +149,17 @@ final class SearchTests: XCTestCase {
         }
         XCTAssertTrue(reason.contains(segment.lastPathComponent), reason)
     }
+
+    func testWhatIsNoAcceleratorLeavesThePlan() async throws {
+        let lens = try await Lens.open(Faces.index)
+        let before = try await lens.search(Faces.photos[0])
+        // Elsewhere than on Apple's systems there is nothing to judge.
+        let reports = await lens.accelerate(package: URL(fileURLWithPath: "/no/such.mlpackage"))
+        XCTAssertFalse(reports.contains(where: \.accepted))
+        let after = try await lens.search(Faces.photos[0])
+        XCTAssertNil(after.delegate)
+        XCTAssertEqual(after.hits, before.hits)
+        let report = try await lens.selfTest(device: "a test")
+        XCTAssertTrue(report.passed, report.text)
+    }
 }

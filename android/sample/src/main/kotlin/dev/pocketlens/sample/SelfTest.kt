@@ -1,11 +1,13 @@
 package dev.pocketlens.sample
 
+import android.content.Context
 import android.os.Build
 import dev.pocketlens.Bundle
 import dev.pocketlens.Frame
 import dev.pocketlens.FrameFormat
 import dev.pocketlens.FrameLayout
 import dev.pocketlens.Lens
+import dev.pocketlens.android.accelerate
 import dev.pocketlens.describe
 import dev.pocketlens.search
 import dev.pocketlens.version
@@ -14,7 +16,7 @@ import java.nio.Buffer
 import java.nio.ByteBuffer
 
 /** What a phone says of itself: whether descriptors are the same bits as everywhere, and what a search takes. */
-class SelfTest(private val lens: Lens, private val golden: String) {
+class SelfTest(private val context: Context, private val lens: Lens, private val golden: String) {
     /** The report, to be read and shared; its last line is `passed`, `failed` or `not comparable`. */
     suspend fun report(): String = buildString {
         appendLine("pocketlens ${version()} self-test")
@@ -23,6 +25,9 @@ class SelfTest(private val lens: Lens, private val golden: String) {
         val info = lens.info()
         appendLine("index: ${info.items} items, ${info.photos} photos, model ${info.fingerprint}")
         appendLine(times())
+        appendLine(lens.selfTest(Build.FINGERPRINT).text)
+        for (report in lens.accelerate(context)) appendLine("${report.name} ${report.device.orEmpty()}: ${report.explanation}")
+        appendLine("with it: ${times()}")
         val bundle = lens.bundle()
         val expected = JSONObject(golden)
         if (bundle.info().fingerprint != expected.getString("fingerprint")) {

@@ -28,7 +28,7 @@ class SelfTestScreen(private val context: Context, private val scope: CoroutineS
         scope.launch {
             explaining(ASSET, report::setText) {
                 val golden = context.assets.open(GOLDEN).bufferedReader().use { it.readText() }
-                report.text = context.openIndex(ASSET).use { SelfTest(it, golden).report() }
+                report.text = context.openIndex(ASSET).use { SelfTest(context, it, golden).report() }
             }
         }
     }

@@ -177,6 +177,7 @@ class SampleTest {
             app.turns.until { screen.report.text.length > 1 }
             val report = screen.report.text.toString()
             assertTrue(report, "golden descriptors: 3 of 3 are the same bits" in report)
+            assertTrue(report, "nnapi" in report)
             assertEquals(report, "passed", report.lines().last())
         }
     }

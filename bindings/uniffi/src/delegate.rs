@@ -1,0 +1,181 @@
+//! The phone's accelerator: judged against the plan, and told of.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[cfg(any(unix, target_vendor = "apple"))]
+use pocketlens::backbone::delegate::Delegate;
+#[cfg(all(unix, not(target_vendor = "apple")))]
+use pocketlens::backbone::delegate::{Nnapi, NnapiOptions};
+use pocketlens::lens as core;
+use pocketlens::selection::{self, Candidate, DelegateVerdict, SelectOptions};
+use pocketlens::selftest::SelftestReport;
+
+use crate::{Lens, PocketlensError, task};
+
+/// Which accelerator may run the network, and where verdicts on it are kept.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct DelegateOptions {
+    /// A folder of the app's cache.
+    pub cache_folder: String,
+    /// The device and its system, such as `Build.FINGERPRINT`: after an update of either it is judged anew.
+    pub device: String,
+    /// Android's `Build.VERSION.SDK_INT`: NNAPI is judged where it is given.
+    #[uniffi(default = None)]
+    pub android_api: Option<u32>,
+    /// Use NNAPI on Android 15 and later, which deprecate it.
+    #[uniffi(default = false)]
+    pub allow_deprecated: bool,
+    /// NNAPI's library, where it is not the system's.
+    #[uniffi(default = None)]
+    pub nnapi_library: Option<String>,
+    /// The network as an ML program (`.mlpackage`): Core ML is judged where it is given.
+    #[uniffi(default = None)]
+    pub core_ml_package: Option<String>,
+    /// How many times faster than the plan it must be.
+    #[uniffi(default = 1.0)]
+    pub least_speedup: f32,
+}
+
+/// What became of an accelerator, for the app's log.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct DelegateReport {
+    /// `nnapi` or `coreml`.
+    pub name: String,
+    /// Device and driver, where it could be opened.
+    pub device: Option<String>,
+    /// Whether it runs the network from now on.
+    pub accepted: bool,
+    /// Why, in words.
+    pub explanation: String,
+    /// The least cosine of its descriptors with the plan's.
+    pub least_cosine: Option<f32>,
+    /// How many times faster than the plan it is.
+    pub speedup: Option<f64>,
+    /// Whether the verdict is that of an earlier start.
+    pub remembered: bool,
+}
+
+/// The accelerator's part in an answer.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct Delegated {
+    /// Who ran the network.
+    pub name: String,
+    /// The least cosine of its descriptors with the plan's, which the index holds.
+    pub least_cosine: f32,
+}
+
+/// Whether this device gives the golden descriptors.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct SelfTestReport {
+    /// Nothing is wrong: all instruction sets agree, with each other and with the golden descriptors.
+    pub passed: bool,
+    /// For people: a line an instruction set and accelerator.
+    pub text: String,
+}
+
+#[uniffi::export]
+impl Lens {
+    /// Judges the phone's accelerator against the plan, and lets it run the network for what is asked from now on where it
+    /// is as good and faster. What is put into the index is described by the plan all the same. Seconds at the first
+    /// start; a crash of its driver is remembered, and it is not tried again.
+    pub async fn accelerate(self: Arc<Self>, options: DelegateOptions) -> Vec<DelegateReport> {
+        let judged = task::run_whole(move || Ok(self.judge(&options))).await;
+        judged.unwrap_or_default()
+    }
+
+    /// Describes the golden pictures on every instruction set of this processor. Seconds.
+    ///
+    /// # Errors
+    /// [`PocketlensError::Incompatible`] when the model does not run.
+    pub async fn self_test(
+        self: Arc<Self>,
+        device: String,
+    ) -> Result<SelfTestReport, PocketlensError> {
+        task::run_whole(move || {
+            let report = SelftestReport::run(self.current().embedder(), device, Vec::new())
+                .map_err(core::LensError::from)?;
+            Ok(SelfTestReport {
+                passed: report.passed(),
+                text: report.to_string(),
+            })
+        })
+        .await
+    }
+}
+
+impl Lens {
+    fn judge(&self, options: &DelegateOptions) -> Vec<DelegateReport> {
+        let lens = self.current();
+        let select = SelectOptions {
+            least_speedup: options.least_speedup,
+            ..SelectOptions::new(&options.cache_folder, &options.device)
+        };
+        let found = selection::select(lens.embedder(), candidates(options), &select);
+        if let Some(accelerated) = found.accelerated {
+            self.accelerate_with(&lens, accelerated);
+        }
+        found.reports.into_iter().map(Into::into).collect()
+    }
+}
+
+/// What this platform has.
+fn candidates(options: &DelegateOptions) -> Vec<Candidate<'_>> {
+    let mut candidates = Vec::new();
+    #[cfg(all(unix, not(target_vendor = "apple")))]
+    if let Some(level) = options.android_api {
+        let mut nnapi = NnapiOptions::new(level, &options.cache_folder);
+        nnapi.allow_deprecated = options.allow_deprecated;
+        if let Some(library) = &options.nnapi_library {
+            nnapi.library = PathBuf::from(library);
+        }
+        candidates.push(Candidate {
+            name: "nnapi",
+            open: Box::new(|| Ok(Box::new(Nnapi::open(nnapi)?) as Box<dyn Delegate>)),
+        });
+    }
+    #[cfg(target_vendor = "apple")]
+    if let Some(package) = &options.core_ml_package {
+        use pocketlens::backbone::delegate::CoreMl;
+
+        let open = || {
+            let (package, cache) = (PathBuf::from(package), PathBuf::from(&options.cache_folder));
+            let opened = CoreMl::open(&package, &cache, options.device.as_str())?;
+            Ok(Box::new(opened) as Box<dyn Delegate>)
+        };
+        candidates.push(Candidate {
+            name: "coreml",
+            open: Box::new(open),
+        });
+    }
+    candidates
+}
+
+impl From<selection::DelegateReport> for DelegateReport {
+    fn from(report: selection::DelegateReport) -> Self {
+        let measured = match report.verdict {
+            DelegateVerdict::Accepted(measured)
+            | DelegateVerdict::Inaccurate(measured)
+            | DelegateVerdict::Slow(measured) => Some(measured),
+            DelegateVerdict::Refused { .. } | DelegateVerdict::Crashed => None,
+        };
+        Self {
+            name: report.name,
+            device: report.description.map(|description| description.device),
+            accepted: matches!(report.verdict, DelegateVerdict::Accepted(_)),
+            explanation: report.verdict.to_string(),
+            least_cosine: measured.map(|measured| measured.least_cosine),
+            speedup: measured.map(|measured| measured.plan_ms / measured.delegate_ms),
+            remembered: report.remembered,
+        }
+    }
+}
+
+impl From<core::Delegated> for Delegated {
+    fn from(delegated: core::Delegated) -> Self {
+        Self {
+            name: delegated.by.name,
+            least_cosine: delegated.least_cosine,
+        }
+    }
+}
