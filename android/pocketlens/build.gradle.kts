@@ -8,7 +8,8 @@ plugins {
 }
 
 group = "dev.pocketlens"
-version = "0.1.0"
+// Of Cargo.toml, where the version stands.
+version = file("../../Cargo.toml").readLines().first { it.startsWith("version = ") }.substringAfter('"').substringBefore('"')
 
 /** The processors of phones, as Android and as Rust call them. */
 val processors = listOf("arm64-v8a", "armeabi-v7a", "x86_64")

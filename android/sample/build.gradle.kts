@@ -11,7 +11,7 @@ android {
         minSdk = 26
         targetSdk = 35
         versionCode = 1
-        versionName = "0.1.0"
+        versionName = file("../../Cargo.toml").readLines().first { it.startsWith("version = ") }.substringAfter('"').substringBefore('"')
     }
     buildTypes {
         release {

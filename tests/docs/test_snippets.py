@@ -40,3 +40,11 @@ def test_every_page_is_in_the_summary():
     summary = (ROOT / "docs" / "SUMMARY.md").read_text()
     listed = {(ROOT / "docs" / path).resolve() for path in re.findall(r"\(([^)]+)\)", summary)}
     assert listed == {page.resolve() for page in PAGES if page.name != "SUMMARY.md"}
+
+
+def test_the_version_is_that_of_the_workspace():
+    version = re.search(r'^version = "(.+)"$', (ROOT / "Cargo.toml").read_text(), re.M)[1]
+    assert f"<version>{version}</version>" in (ROOT / "android/pom.xml").read_text().split("<dependencies>")[0]
+    for page in ["android/README.md", "docs/guide.md"]:
+        assert f"pocketlens-android:{version}" in (ROOT / page).read_text(), f"{page} names another version"
+    assert re.search(rf"^## {re.escape(version)}$", (ROOT / "CHANGELOG.md").read_text(), re.M)

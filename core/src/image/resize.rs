@@ -7,6 +7,8 @@
 //! products only, and the sums over pixels are integers: the same bytes on every processor.
 
 use fast_image_resize as fir;
+use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
 use serde::{Deserialize, Serialize};
 
 use super::{Crop, ImageError, Pixels, Region};
@@ -212,16 +214,18 @@ fn resize_options(
         width > 0 && height > 0 && crop.width > 0 && crop.height > 0,
         "nothing to resize"
     );
-    let rgb = fir::PixelType::U8x3;
-    let source = fir::images::ImageRef::new(pixels.width(), pixels.height(), pixels.data(), rgb)
+    // The type of the pixels is named, so that the library holds no code for the fourteen others.
+    let source = TypedImageRef::<U8x3>::from_buffer(pixels.width(), pixels.height(), pixels.data())
         .expect("pixels are height × width × 3 bytes");
-    let source = fir::images::CroppedImage::new(&source, crop.x, crop.y, crop.width, crop.height)
+    let source = TypedCroppedImage::from_ref(&source, crop.x, crop.y, crop.width, crop.height)
         .expect("the crop lies within the image");
-    let mut target = fir::images::Image::new(width, height, rgb);
+    let mut out = vec![0; width as usize * height as usize * 3];
+    let mut target = TypedImage::<U8x3>::from_buffer(width, height, &mut out)
+        .expect("the target is height × width × 3 bytes");
     resizer
-        .resize(&source, &mut target, &options)
-        .expect("both images are RGB");
-    Pixels::from_rgb(width, height, target.into_vec()).expect("the target is height × width × 3")
+        .resize_typed(&source, &mut target, &options)
+        .expect("neither is empty");
+    Pixels::from_rgb(width, height, out).expect("the target is height × width × 3")
 }
 
 #[cfg(test)]

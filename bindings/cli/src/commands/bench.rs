@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-fn size(text: &str) -> Result<(u32, u32), String> {
+pub(super) fn size(text: &str) -> Result<(u32, u32), String> {
     let parsed = text.split_once('x').and_then(|(width, height)| {
         let sides = (width.parse().ok()?, height.parse().ok()?);
         ((1..=8192).contains(&sides.0) && (1..=8192).contains(&sides.1)).then_some(sides)

@@ -10,6 +10,7 @@ use pocketlens::embedder::Embedder;
 use pocketlens::selection::{Candidate, SelectOptions, select};
 use pocketlens::selftest::SelftestReport;
 
+use super::bench::size;
 use super::{open_bundle, print_json, print_line};
 use crate::scratch::Scratch;
 
@@ -27,6 +28,9 @@ pub(crate) struct Arguments {
     /// Accept a delegate at any speed: its accuracy alone is judged
     #[arg(long)]
     any_speed: bool,
+    /// Inputs of the network that a delegate is judged on, such as 320x256; both orientations of 4:3 when absent
+    #[arg(long, value_parser = size)]
+    size: Vec<(u32, u32)>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -49,6 +53,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let device = std::env::var("HOSTNAME").unwrap_or_else(|_| "this device".to_owned());
     let mut options = SelectOptions::new(cache.path(), device.clone());
+    if !arguments.size.is_empty() {
+        let sizes = arguments.size.iter();
+        options.sizes = sizes.map(|&(width, height)| [width, height]).collect();
+    }
     if arguments.any_speed {
         options.least_speedup = 0.0;
     }
