@@ -53,6 +53,10 @@ abstract class CargoNdk @Inject constructor(private val processes: ExecOperation
     @get:Input
     abstract val abis: ListProperty<String>
 
+    /** Optional parts of the library: `webp` (Android decodes WebP itself), `nnapi` (accelerators), `embedded` (a bundle inside). */
+    @get:Input
+    abstract val features: ListProperty<String>
+
     /** A folder for each processor. */
     @get:OutputDirectory
     abstract val libraries: DirectoryProperty
@@ -69,7 +73,8 @@ abstract class CargoNdk @Inject constructor(private val processes: ExecOperation
             workingDir(workspace)
             commandLine(
                 listOf("cargo", "ndk") + targets + listOf("--platform", "26", "-o", libraries.get().asFile.path) +
-                    listOf("build", "--locked", "--profile", "release-mobile", "-p", "pocketlens-uniffi"),
+                    listOf("build", "--locked", "--profile", "release-mobile", "-p", "pocketlens-uniffi", "--no-default-features") +
+                    features.get().let { if (it.isEmpty()) it else listOf("--features", it.joinToString(",")) },
             )
         }
     }
@@ -110,6 +115,8 @@ abstract class Bindgen @Inject constructor(private val processes: ExecOperations
 val cargoNdk = tasks.register<CargoNdk>("cargoNdk") {
     workspace = rootProject.layout.projectDirectory.dir("..")
     abis = processors
+    // gradle -Ppocketlens.features=webp,nnapi …
+    features = providers.gradleProperty("pocketlens.features").map { it.split(",") }.orElse(emptyList())
 }
 
 val bindgen = tasks.register<Bindgen>("bindgen") {

@@ -1,14 +1,11 @@
 //! The phone's accelerator: judged against the plan, and told of.
 
-use std::path::PathBuf;
+#[cfg(any(feature = "nnapi", target_vendor = "apple"))]
+mod judged;
+
 use std::sync::Arc;
 
-#[cfg(any(unix, target_vendor = "apple"))]
-use pocketlens::backbone::delegate::Delegate;
-#[cfg(all(unix, not(target_vendor = "apple")))]
-use pocketlens::backbone::delegate::{Nnapi, NnapiOptions};
 use pocketlens::lens as core;
-use pocketlens::selection::{self, Candidate, DelegateVerdict, SelectOptions};
 use pocketlens::selftest::SelftestReport;
 
 use crate::{Lens, PocketlensError, task};
@@ -105,69 +102,33 @@ impl Lens {
 }
 
 impl Lens {
+    #[cfg(any(feature = "nnapi", target_vendor = "apple"))]
     fn judge(&self, options: &DelegateOptions) -> Vec<DelegateReport> {
-        let lens = self.current();
-        let select = SelectOptions {
-            least_speedup: options.least_speedup,
-            ..SelectOptions::new(&options.cache_folder, &options.device)
-        };
-        let found = selection::select(lens.embedder(), candidates(options), &select);
-        if let Some(accelerated) = found.accelerated {
-            self.accelerate_with(&lens, accelerated);
-        }
-        found.reports.into_iter().map(Into::into).collect()
+        judged::judge(self, options)
     }
-}
 
-/// What this platform has.
-fn candidates(options: &DelegateOptions) -> Vec<Candidate<'_>> {
-    let mut candidates = Vec::new();
-    #[cfg(all(unix, not(target_vendor = "apple")))]
-    if let Some(level) = options.android_api {
-        let mut nnapi = NnapiOptions::new(level, &options.cache_folder);
-        nnapi.allow_deprecated = options.allow_deprecated;
-        if let Some(library) = &options.nnapi_library {
-            nnapi.library = PathBuf::from(library);
-        }
-        candidates.push(Candidate {
-            name: "nnapi",
-            open: Box::new(|| Ok(Box::new(Nnapi::open(nnapi)?) as Box<dyn Delegate>)),
+    /// Without a delegate nothing of judging one is in the library.
+    #[cfg(not(any(feature = "nnapi", target_vendor = "apple")))]
+    fn judge(&self, options: &DelegateOptions) -> Vec<DelegateReport> {
+        let report = |name: &str, explanation: &str| DelegateReport {
+            name: name.to_owned(),
+            device: None,
+            accepted: false,
+            explanation: explanation.to_owned(),
+            least_cosine: None,
+            speedup: None,
+            remembered: false,
+        };
+        let nnapi = options.android_api.map(|_| {
+            report(
+                "nnapi",
+                "does not run: this library was built without it (feature `nnapi`)",
+            )
         });
-    }
-    #[cfg(target_vendor = "apple")]
-    if let Some(package) = &options.core_ml_package {
-        use pocketlens::backbone::delegate::CoreMl;
-
-        let open = || {
-            let (package, cache) = (PathBuf::from(package), PathBuf::from(&options.cache_folder));
-            let opened = CoreMl::open(&package, &cache, options.device.as_str())?;
-            Ok(Box::new(opened) as Box<dyn Delegate>)
-        };
-        candidates.push(Candidate {
-            name: "coreml",
-            open: Box::new(open),
-        });
-    }
-    candidates
-}
-
-impl From<selection::DelegateReport> for DelegateReport {
-    fn from(report: selection::DelegateReport) -> Self {
-        let measured = match report.verdict {
-            DelegateVerdict::Accepted(measured)
-            | DelegateVerdict::Inaccurate(measured)
-            | DelegateVerdict::Slow(measured) => Some(measured),
-            DelegateVerdict::Refused { .. } | DelegateVerdict::Crashed => None,
-        };
-        Self {
-            name: report.name,
-            device: report.description.map(|description| description.device),
-            accepted: matches!(report.verdict, DelegateVerdict::Accepted(_)),
-            explanation: report.verdict.to_string(),
-            least_cosine: measured.map(|measured| measured.least_cosine),
-            speedup: measured.map(|measured| measured.plan_ms / measured.delegate_ms),
-            remembered: report.remembered,
-        }
+        let core_ml = options.core_ml_package.as_ref();
+        let core_ml =
+            core_ml.map(|_| report("coreml", "does not run: it is on Apple's systems only"));
+        nnapi.into_iter().chain(core_ml).collect()
     }
 }
 

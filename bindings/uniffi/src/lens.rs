@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+#[cfg(any(feature = "nnapi", target_vendor = "apple"))]
 use pocketlens::backbone::delegate::Accelerated;
 use pocketlens::lens::{self, NewPhoto};
 
@@ -200,6 +201,7 @@ impl Lens {
     }
 
     /// Lets a delegate run the network, unless the lens was replaced meanwhile by one of another model.
+    #[cfg(any(feature = "nnapi", target_vendor = "apple"))]
     pub(crate) fn accelerate_with(&self, judged: &Arc<lens::Lens>, delegate: Accelerated) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let fingerprint = judged.embedder().bundle().fingerprint();

@@ -1,5 +1,7 @@
 //! Where the work is done: on threads that wait for it, never on the caller's.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use pocketlens::cancel::CancelToken;
 
 use crate::PocketlensError;
@@ -11,7 +13,7 @@ pub(crate) async fn run<T: Send + 'static>(
     work: impl FnOnce(CancelToken) -> Result<T, PocketlensError> + Send + 'static,
 ) -> Result<T, PocketlensError> {
     let mut unless_done = CancelOnDrop(Some(cancel.clone()));
-    let done = blocking::unblock(move || {
+    let done = on_thread(move || {
         if cancel.is_cancelled() {
             return Err(PocketlensError::cancelled());
         }
@@ -27,7 +29,21 @@ pub(crate) async fn run_whole<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PocketlensError> + Send + 'static,
 ) -> Result<T, PocketlensError> {
     // A task of `blocking` that is dropped and has begun goes on.
-    blocking::unblock(work).await
+    on_thread(work).await
+}
+
+/// What `work` gives. Its type stays outside of the executor, which is in the library once instead of once a function:
+/// that is 60 KB.
+async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let result = Arc::new(Mutex::new(None));
+    let place = result.clone();
+    let job: Box<dyn FnOnce() + Send> = Box::new(move || {
+        let done = work();
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+    });
+    blocking::unblock(job).await;
+    let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
+    result.take().expect("work that panics panics above")
 }
 
 struct CancelOnDrop(Option<CancelToken>);

@@ -9,7 +9,9 @@ use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 
-use image::codecs::{jpeg::JpegDecoder, png::PngDecoder, webp::WebPDecoder};
+#[cfg(feature = "webp")]
+use image::codecs::webp::WebPDecoder;
+use image::codecs::{jpeg::JpegDecoder, png::PngDecoder};
 use image::{ColorType, ImageDecoder};
 
 use super::format::name_unknown;
@@ -49,6 +51,11 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Pixels, ImageError> {
         Format::Png => PngDecoder::with_limits(reader, decoder_limits(limits))
             .map_err(failed)
             .and_then(|decoder| read(decoder, format, bytes, limits)),
+        #[cfg(not(feature = "webp"))]
+        Format::WebP => Err(ImageError::Unsupported {
+            found: "WebP, which this build leaves to the system (feature `webp`)".to_owned(),
+        }),
+        #[cfg(feature = "webp")]
         Format::WebP => WebPDecoder::new(reader)
             .map_err(failed)
             .and_then(|decoder| read(decoder, format, bytes, limits)),

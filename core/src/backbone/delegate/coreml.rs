@@ -90,11 +90,11 @@ fn compiled(package: &Path, cache: &Path) -> Result<PathBuf, DelegateError> {
     }
     std::fs::create_dir_all(cache).map_err(|error| io(cache, error))?;
     let from = url(package)?;
-    // SAFETY: a file URL.
     #[allow(
         deprecated,
         reason = "the asynchronous one answers on a queue of its own; this is called on a thread that may wait"
     )]
+    // SAFETY: a file URL.
     let made = unsafe { MLModel::compileModelAtURL_error(&from) };
     let made = made.map_err(|error| failed("compiling the model", &error))?;
     let made = made.path().map(|path| PathBuf::from(path.to_string()));

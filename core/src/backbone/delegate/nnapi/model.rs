@@ -200,7 +200,7 @@ fn nameless(folder: &Path, bytes: &[u8]) -> std::io::Result<File> {
         .write(true)
         .create_new(true)
         .open(&path)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_data());
+    let written = file.write_all(bytes);
     fs::remove_file(&path)?;
     written.map(|()| file)
 }

@@ -3,7 +3,8 @@ package dev.pocketlens
 import java.io.File
 
 /**
- * Searches with an encoded photo: JPEG, PNG or WebP. Ends with the coroutine: what is cancelled costs nothing more.
+ * Searches with an encoded photo: JPEG, PNG, or WebP (on Android only where the library was
+ * built with it). Ends with the coroutine: what is cancelled costs nothing more.
  *
  * @throws PocketlensException.BadInput when the bytes are no sound photo, or the filter does not fit the payloads.
  */
