@@ -218,7 +218,9 @@ impl<'a> Lists<'a> {
         let least = self.dim / GROUP * GROUP_BYTES;
         let most = (self.rows.len() / least.max(1)) as u64;
         let (entries, _) = self.table.as_chunks();
-        let counts = entries.iter().map(|&entry| u64::from(Entry::read(entry).count));
+        let counts = entries
+            .iter()
+            .map(|&entry| u64::from(Entry::read(entry).count));
         let (expected, found) = (u64::from(self.head.rows), counts.sum::<u64>());
         if found == expected && found <= most {
             return Ok(());
