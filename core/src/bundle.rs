@@ -28,6 +28,9 @@ const CODEBOOKS: Tag = Tag(*b"code");
 /// Changes when the code computes other descriptors from the same bundle.
 const PIPELINE: &[u8] = b"pocketlens descriptor pipeline 1";
 
+/// No photo becomes more bytes of input, all views at a time, whatever a file asks for.
+const LARGEST_INPUTS: u64 = 256 << 20;
+
 /// What decides a descriptor, besides the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +39,13 @@ pub struct Spec {
     pub preprocessing: Preprocessing,
     /// Maps to the descriptor.
     pub recipe: Recipe,
+}
+
+impl Spec {
+    /// Bytes of the network's inputs for one photo, all views at a time, at most.
+    pub(crate) fn input_bytes(&self) -> u64 {
+        self.recipe.views.input_bytes(&self.preprocessing.sizing)
+    }
 }
 
 /// The network of a bundle.
@@ -164,6 +174,14 @@ impl Bundle {
         let spec: Spec = serde_json::from_slice(section(SPEC, "spec")?)
             .map_err(|error| content("spec", error.to_string()))?;
         spec.recipe.check()?;
+        let sizing = spec.preprocessing.sizing.check();
+        sizing.map_err(|error| content("spec", error.to_string()))?;
+        let inputs = spec.input_bytes();
+        if inputs > LARGEST_INPUTS {
+            let reason =
+                format!("inputs of at most {LARGEST_INPUTS} bytes expected, found {inputs}");
+            return Err(content("spec", reason));
+        }
         let card: Card = serde_json::from_slice(section(CARD, "card")?)
             .map_err(|error| content("card", error.to_string()))?;
         if container.section(ONNX).is_some() == container.section(PLAN).is_some() {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::backbone::delegate::{Accelerated, DelegateDescription};
 use crate::backbone::{BackboneError, FeatureMap, RunOptions};
 use crate::bundle::{Bundle, BundleError};
-use crate::cancel::CancelToken;
+use crate::cancel::{CancelToken, Stop};
 use crate::descriptor::{Descriptor, HeatMap, LocalFeatures};
 use crate::embedder::{EmbedError, Embedder};
 #[cfg(feature = "codecs")]
@@ -17,6 +17,7 @@ use crate::image::Photo;
 use crate::image::{Frame, ImageError, Orientation, Pixels, Region};
 use crate::index::filter::Filter;
 use crate::index::{GroupBy, Hit, Index, IndexError, IndexQuery, Ranking};
+use crate::limits::{LimitExceeded, Limits};
 use crate::rerank::{Candidate, Evidence, Rerank};
 use crate::verdict::{Calibration, Precision, Verdict};
 
@@ -38,8 +39,7 @@ pub struct Lens {
     embedder: Arc<Embedder>,
     index: Arc<Index>,
     delegate: Option<Arc<Accelerated>>,
-    #[cfg(feature = "codecs")]
-    limits: crate::image::Limits,
+    limits: Limits,
 }
 
 /// What is asked of a photo.
@@ -163,6 +163,9 @@ pub enum LensError {
     /// The network inside of the bundle.
     #[error(transparent)]
     Backbone(#[from] BackboneError),
+    /// The question costs more than the [`Limits`] of the lens allow.
+    #[error(transparent)]
+    Limit(#[from] LimitExceeded),
 }
 
 impl LensError {
@@ -172,6 +175,16 @@ impl LensError {
             self,
             Self::Embed(EmbedError::Backbone(BackboneError::Cancelled))
                 | Self::Backbone(BackboneError::Cancelled)
+                | Self::Index(IndexError::Cancelled)
+        )
+    }
+
+    /// Whether a deadline stopped the work.
+    fn is_late(&self) -> bool {
+        matches!(
+            self,
+            Self::Embed(EmbedError::Backbone(BackboneError::OutOfTime))
+                | Self::Index(IndexError::OutOfTime)
         )
     }
 }
@@ -188,8 +201,7 @@ impl Lens {
             embedder: Arc::new(embedder),
             index: Arc::new(index),
             delegate: None,
-            #[cfg(feature = "codecs")]
-            limits: crate::image::Limits::default(),
+            limits: Limits::default(),
         })
     }
 
@@ -204,8 +216,7 @@ impl Lens {
             embedder: Arc::new(Embedder::new(bundle)?),
             index: Arc::new(index),
             delegate: None,
-            #[cfg(feature = "codecs")]
-            limits: crate::image::Limits::default(),
+            limits: Limits::default(),
         })
     }
 
@@ -232,7 +243,6 @@ impl Lens {
             embedder,
             index: Arc::new(index),
             delegate,
-            #[cfg(feature = "codecs")]
             limits: self.limits,
         })
     }
@@ -245,7 +255,6 @@ impl Lens {
             embedder: self.embedder.clone(),
             index: self.index.clone(),
             delegate: Some(Arc::new(delegate)),
-            #[cfg(feature = "codecs")]
             limits: self.limits,
         }
     }
@@ -253,6 +262,16 @@ impl Lens {
     /// The delegate that runs the network, where there is one.
     pub fn delegate(&self) -> Option<&Accelerated> {
         self.delegate.as_deref()
+    }
+
+    /// The same with other limits than [`Limits::default`].
+    ///
+    /// # Errors
+    /// [`LensError::Limit`] when no photo could be described within them.
+    pub fn with_limits(mut self, limits: Limits) -> Result<Self, LensError> {
+        limits.check_inputs(self.embedder.bundle().spec().input_bytes())?;
+        self.limits = limits;
+        Ok(self)
     }
 
     /// The index that is searched.
@@ -273,7 +292,7 @@ impl Lens {
     pub fn search_file(&self, photo: &Path, query: &Query) -> Result<Answer, LensError> {
         let start = Instant::now();
         let region = query.region.as_ref();
-        let photo = Photo::read(photo, region, self.embedder.sizing(), &self.limits)?;
+        let photo = Photo::read(photo, region, self.embedder.sizing(), &self.limits.photo)?;
         self.answer(|| self.embedder.photo_input(&photo, region), query, start)
     }
 
@@ -285,7 +304,7 @@ impl Lens {
     pub fn search_encoded(&self, photo: &[u8], query: &Query) -> Result<Answer, LensError> {
         let start = Instant::now();
         let region = query.region.as_ref();
-        let photo = Photo::decode(photo, region, self.embedder.sizing(), &self.limits)?;
+        let photo = Photo::decode(photo, region, self.embedder.sizing(), &self.limits.photo)?;
         self.answer(|| self.embedder.photo_input(&photo, region), query, start)
     }
 
@@ -323,6 +342,29 @@ impl Lens {
         query: &Query,
         start: Instant,
     ) -> Result<Answer, LensError> {
+        let depth = query.rerank.map_or(0, |rerank| rerank.depth);
+        self.limits.check_hits(query.k.max(depth))?;
+        if let Some(filter) = &query.filter {
+            self.limits.filter.check(filter).map_err(IndexError::from)?;
+        }
+        let answered = self.answer_in_time(input, query, start);
+        answered.map_err(|error| match error.is_late() {
+            true => self.limits.out_of_time(start.elapsed()).into(),
+            false => error,
+        })
+    }
+
+    fn answer_in_time(
+        &self,
+        input: impl FnOnce() -> Result<Pixels, ImageError>,
+        query: &Query,
+        start: Instant,
+    ) -> Result<Answer, LensError> {
+        let stop = Stop {
+            cancel: query.cancel.as_ref().map(CancelToken::flag),
+            // Never, where the sum is beyond what the clock can say.
+            deadline: start.checked_add(self.limits.time),
+        };
         let decode = start.elapsed();
         // Quarter turns are taken of the network's small input, not of the photo.
         let mut input = input()?;
@@ -337,8 +379,10 @@ impl Lens {
         };
         times.search = start.elapsed() - times.decode - times.resize;
         let run = RunOptions {
-            cancel: query.cancel.as_ref().map(CancelToken::flag),
             delegate: self.delegate.as_deref(),
+            cancel: stop.cancel,
+            deadline: stop.deadline,
+            max_bytes: self.limits.network_bytes,
             ..RunOptions::default()
         };
         let mut best: Option<Ranking> = None;
@@ -363,6 +407,7 @@ impl Lens {
             let ranking = self.index.search(&IndexQuery {
                 filter: filter.as_ref(),
                 group_by: query.group_by.as_ref(),
+                stop,
                 ..IndexQuery::new(descriptor.fingerprint, &descriptor.values, k)
             })?;
             let score = ranking.hits.first().map(|hit| hit.score);
@@ -382,6 +427,7 @@ impl Lens {
         let (_, descriptor) = asked.expect("at least one turn");
         let looked = Instant::now();
         let mut evidence = Vec::new();
+        stop.check().map_err(IndexError::from)?;
         if let Some(rerank) = &query.rerank {
             let local = match self.index.has_local_features() {
                 true => self.embedder.local_features(&maps),
@@ -401,6 +447,7 @@ impl Lens {
         let mut heat_maps = Vec::new();
         if query.explain {
             for hit in &ranking.hits {
+                stop.check().map_err(IndexError::from)?;
                 heat_maps.extend(self.heat_map(&maps, hit)?);
             }
         }

@@ -4,8 +4,9 @@
 //! The modules stand in the order in which data flows: [`image`] (pixels in), [`backbone`]
 //! (feature maps), [`descriptor`] (maps to a unit vector), [`index`] (nearest items), [`rerank`]
 //! (a closer look at the best), [`verdict`] (is it really there). [`bundle`] holds what decides a descriptor; `embedder` makes it ready to
-//! run, and [`lens`] is the whole job as one object; [`live`] asks it with the
-//! frames of a camera, [`selection`] judges what may run the network instead of the processor, and `remote` asks a server where a device does not know.
+//! run, and [`lens`] is the whole job as one object, within [`limits`]; [`live`] asks it with the
+//! frames of a camera, [`selection`] judges what may run the network instead of the processor, and `remote` asks a server
+//! where a device does not know.
 
 pub mod image;
 
@@ -23,6 +24,7 @@ pub mod verdict;
 
 pub mod cancel;
 pub mod lens;
+pub mod limits;
 pub mod live;
 pub mod selection;
 pub mod selftest;

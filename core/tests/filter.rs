@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use pocketlens::fingerprint::Fingerprint;
 use pocketlens::index::filter::{Condition, Filter, Number, Range};
 use pocketlens::index::{
-    ColumnKind, GroupBy, Index, IndexError, IndexQuery, IndexWriter, ItemPhoto, Ranking, Schema,
+    ColumnKind, GroupBy, Index, IndexError, IndexQuery, IndexUpdate, IndexWriter, ItemPhoto,
+    Ranking, Schema,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -605,4 +606,38 @@ fn a_prepared_filter_belongs_to_its_index() {
         other.search(&query),
         Err(IndexError::ForeignFilter)
     ));
+}
+
+#[test]
+fn a_filter_counts_what_a_search_can_find() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shop.plx");
+    let mut writer = IndexWriter::create(&path, b"the bundle", model(), 2).unwrap();
+    let item = |key, price| (key, json!({ "price": price }));
+    for (key, payload) in [item("a", 1), item("b", 2), item("c", 3)] {
+        let photo = ItemPhoto {
+            key,
+            group: None,
+            payload: &payload,
+            vector: &[1.0, 0.5],
+        };
+        writer.push(&photo).unwrap();
+    }
+    writer.finish().unwrap();
+    let mut update = IndexUpdate::open(&path).unwrap();
+    update.remove("a").unwrap();
+    let (key, payload) = item("b", 2);
+    update
+        .put(&ItemPhoto {
+            key,
+            group: None,
+            payload: &payload,
+            vector: &[0.0, 1.0],
+        })
+        .unwrap();
+    let index = update.commit().unwrap();
+    let filter = Filter::from_json(r#"{"must": [{"key": "price", "range": {"lt": 3}}]}"#).unwrap();
+    // `a` was removed, and `b` is in the old segment as well.
+    assert_eq!(index.prepare(&filter).unwrap().count(), 1);
+    assert_eq!(index.prepare(&Filter::new()).unwrap().count(), 2);
 }

@@ -88,6 +88,9 @@ impl From<LensError> for PocketlensError {
             LensError::Index(error) => error.into(),
             LensError::Bundle(error) => error.into(),
             LensError::Backbone(error) => error.into(),
+            LensError::Limit(error) => Self::BadInput {
+                reason: error.to_string(),
+            },
             other => Self::Internal {
                 reason: other.to_string(),
             },
@@ -159,6 +162,7 @@ impl From<IndexError> for PocketlensError {
                 Self::Storage { reason }
             }
             IndexError::Corrupt { .. } => Self::Damaged { reason },
+            IndexError::Cancelled => Self::cancelled(),
             IndexError::Incompatible { .. }
             | IndexError::ForeignShard { .. }
             | IndexError::ForeignFingerprint { .. } => Self::Incompatible { reason },

@@ -1,12 +1,16 @@
 //! One face for both engines: the quantised plan and ONNX in float.
 
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::delegate::{Accelerated, Network};
 use super::plan::{Plan, SharedBytes};
 use super::{BackboneError, FeatureMap, Preprocessing};
+use crate::cancel::Stop;
 use crate::image::Pixels;
+
+/// No run takes more memory (bytes) where the caller does not say how much it may take.
+const LARGEST_RUN: usize = 256 << 20;
 
 /// A network with its taps, ready for any input size. Shared between threads by reference.
 pub struct Backbone {
@@ -34,6 +38,10 @@ pub struct RunOptions<'a> {
     /// Runs the network instead of the plan, on the sizes of input that it was judged on; its descriptors
     /// differ from the plan's within the tolerance it was judged by. Of an [`Embedder`](crate::embedder::Embedder).
     pub delegate: Option<&'a Accelerated>,
+    /// Stops the run before its next layer once this moment has passed.
+    pub deadline: Option<Instant>,
+    /// Most memory of the run in bytes: its maps and what its taps become.
+    pub max_bytes: usize,
 }
 
 impl Default for RunOptions<'_> {
@@ -43,6 +51,17 @@ impl Default for RunOptions<'_> {
             cpu: None,
             cancel: None,
             delegate: None,
+            deadline: None,
+            max_bytes: LARGEST_RUN,
+        }
+    }
+}
+
+impl RunOptions<'_> {
+    pub(super) fn stop(&self) -> Stop<'_> {
+        Stop {
+            cancel: self.cancel,
+            deadline: self.deadline,
         }
     }
 }

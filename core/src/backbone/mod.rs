@@ -24,6 +24,8 @@ pub use preprocessing::Preprocessing;
 #[cfg(feature = "build")]
 pub use quantise::{QuantiseOptions, RangeRule, quantise};
 
+use crate::cancel::Stopped;
+
 /// Why a network was refused or did not run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -100,4 +102,16 @@ pub enum BackboneError {
     /// The run was stopped from outside.
     #[error("cancelled")]
     Cancelled,
+    /// The deadline has passed.
+    #[error("out of time")]
+    OutOfTime,
+}
+
+impl From<Stopped> for BackboneError {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Cancelled => Self::Cancelled,
+            Stopped::OutOfTime => Self::OutOfTime,
+        }
+    }
 }

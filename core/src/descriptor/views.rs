@@ -70,6 +70,16 @@ impl Views {
         inputs
     }
 
+    /// Bytes that [`Self::inputs`] takes for an input of this size, at most.
+    pub(crate) fn input_bytes(&self, sizing: &Sizing) -> u64 {
+        let side = |scale: f32| {
+            let side = f64::from(sizing.longest_side) * f64::from(scale);
+            side as u64 + u64::from(sizing.multiple)
+        };
+        let area: u64 = self.scales.iter().map(|&scale| side(scale).pow(2)).sum();
+        area * 3 * if self.mirrored { 2 } else { 1 }
+    }
+
     pub(super) fn check(&self) -> Result<(), String> {
         if self.scales.is_empty() || self.scales.len() > 5 {
             return Err(format!("views: 1 to 5 scales, found {}", self.scales.len()));

@@ -195,7 +195,7 @@ fn decoder_limits(limits: &Limits) -> image::Limits {
     let mut decoder = image::Limits::default();
     decoder.max_image_width = Some(limits.max_side);
     decoder.max_image_height = Some(limits.max_side);
-    decoder.max_alloc = Some(limits.max_decoded_bytes());
+    decoder.max_alloc = Some(limits.max_decoded_bytes);
     decoder
 }
 
@@ -203,7 +203,7 @@ fn translate(error: image::ImageError, format: Format, limits: &Limits) -> Image
     use image::ImageError as E;
     match error {
         E::Limits(_) => {
-            let limit = limits.max_decoded_bytes();
+            let limit = limits.max_decoded_bytes;
             let found = limit.saturating_add(1);
             ImageError::Limits {
                 what: "decoder memory in bytes",

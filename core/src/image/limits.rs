@@ -6,7 +6,7 @@ use super::ImageError;
 ///
 /// The defaults suit a phone with 2 GB of memory: every phone camera's photo passes (the largest
 /// common sensors write 50 megapixels), and decoding never holds more than about
-/// `4 × max_pixels` bytes of samples at a time. (A progressive JPEG needs 6 bytes a pixel more
+/// `max_decoded_bytes` of samples at a time. (A progressive JPEG needs 6 bytes a pixel more
 /// while it is decoded; catalogues use those, cameras do not.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -16,6 +16,10 @@ pub struct Limits {
     pub max_side: u32,
     /// Longest file in bytes. Default: 64 MiB.
     pub max_encoded_bytes: u64,
+    /// Most bytes of decoded samples at a time. Default: 200 million, four a pixel of the largest
+    /// photo: 8-bit RGBA up to `max_pixels`, and half of that at 16 bits. A JPEG that is decoded at
+    /// a fraction of its size needs a fraction of them.
+    pub max_decoded_bytes: u64,
 }
 
 impl Default for Limits {
@@ -24,17 +28,12 @@ impl Default for Limits {
             max_pixels: 50_000_000,
             max_side: 20_000,
             max_encoded_bytes: 64 << 20,
+            max_decoded_bytes: 200_000_000,
         }
     }
 }
 
 impl Limits {
-    /// Most bytes of decoded samples: four a pixel, hence 8-bit RGBA up to `max_pixels`, and half
-    /// of that at 16 bits.
-    pub fn max_decoded_bytes(&self) -> u64 {
-        self.max_pixels.saturating_mul(4)
-    }
-
     /// Refuses a file of `bytes` bytes that is too long.
     pub fn check_encoded(&self, bytes: u64) -> Result<(), ImageError> {
         at_most("file size in bytes", self.max_encoded_bytes, bytes)
@@ -57,7 +56,7 @@ impl Limits {
     /// Refuses samples of `bytes` bytes in all.
     #[cfg(feature = "codecs")]
     pub(super) fn check_decoded(&self, bytes: u64) -> Result<(), ImageError> {
-        at_most("decoded size in bytes", self.max_decoded_bytes(), bytes)
+        at_most("decoded size in bytes", self.max_decoded_bytes, bytes)
     }
 }
 
@@ -79,6 +78,7 @@ mod tests {
             max_pixels: 12,
             max_side: 6,
             max_encoded_bytes: 100,
+            ..Limits::default()
         };
         assert!(limits.check_size(6, 2).is_ok());
         assert!(limits.check_size(7, 1).is_err());

@@ -108,10 +108,12 @@ impl Photo {
                 (width, height) = (height, width);
             }
             let scale = Scale::of(divisor_for(width, height, region, sizing)?);
-            if let Some((pixels, rest)) = header.decode(scale)
+            let size = [header.width(), header.height()];
+            let [columns, rows] = size.map(|side| u64::from(side.div_ceil(scale.divisor())));
+            if limits.check_decoded(columns * rows * 3).is_ok()
+                && let Some((pixels, rest)) = header.decode(scale)
                 && complete::image_ends(rest)
             {
-                let size = [header.width(), header.height()];
                 let means = scale == Scale::Eighth;
                 return Ok(Self::reduced(
                     pixels,

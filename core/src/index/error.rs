@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::columns::ColumnKind;
 use super::filter::FilterError;
+use crate::cancel::Stopped;
 use crate::container::ContainerError;
 use crate::fingerprint::Fingerprint;
 
@@ -146,6 +147,21 @@ pub enum IndexError {
     /// A filter was prepared for another index, or for this one before it was replaced.
     #[error("the filter was prepared for another index; prepare it for this one")]
     ForeignFilter,
+    /// The search was stopped from outside.
+    #[error("cancelled")]
+    Cancelled,
+    /// The deadline of the search has passed.
+    #[error("out of time")]
+    OutOfTime,
+}
+
+impl From<Stopped> for IndexError {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Cancelled => Self::Cancelled,
+            Stopped::OutOfTime => Self::OutOfTime,
+        }
+    }
 }
 
 /// What is wrong with a vector.

@@ -15,6 +15,7 @@ use super::quantise::{Quantised, cosine, quantise};
 use super::segment::Segment;
 use super::top::{BestGroups, Scored, Top};
 use super::{GroupBy, Index, IndexError};
+use crate::cancel::Stop;
 use crate::fingerprint::Fingerprint;
 use crate::kernel::{Cpu, dot};
 
@@ -45,6 +46,8 @@ pub struct IndexQuery<'a> {
     /// Acts as if photos with just this vector were not in the index: a photo of the index can then
     /// ask for the others of its group.
     pub excluding_photo: Option<&'a [f32]>,
+    /// Ends the search before its next segment.
+    pub stop: Stop<'a>,
 }
 
 impl<'a> IndexQuery<'a> {
@@ -58,6 +61,7 @@ impl<'a> IndexQuery<'a> {
             filter: None,
             group_by: None,
             excluding_photo: None,
+            stop: Stop::default(),
         }
     }
 }
@@ -204,7 +208,8 @@ impl Index {
     /// # Errors
     /// [`IndexError::ForeignFingerprint`] when another model made the query,
     /// [`IndexError::BadVector`] when it is no descriptor of this index, and
-    /// [`IndexError::Corrupt`] when the scan meets damage.
+    /// [`IndexError::Corrupt`] when the scan meets damage; [`IndexError::Cancelled`] and [`IndexError::OutOfTime`] as
+    /// the query says.
     pub fn search(&self, query: &IndexQuery<'_>) -> Result<Ranking, IndexError> {
         let Some(group_by) = query.group_by else {
             return self.search_on(Cpu::native(), query);
@@ -238,6 +243,7 @@ impl Index {
         let mut nearest = Vec::new();
         let mut first_item = 0;
         for (number, segment) in self.segments().iter().enumerate() {
+            query.stop.check()?;
             let asked = Asked {
                 filter: filters.map(|filters| &filters[number]),
                 ..Asked::default()
@@ -294,6 +300,7 @@ impl Index {
             None => None,
         };
         for (number, segment) in self.segments().iter().enumerate() {
+            query.stop.check()?;
             let mut excluded = Vec::new();
             for name in query.excluding_groups {
                 excluded.extend(segment.find_group(name)?);

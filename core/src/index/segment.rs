@@ -159,6 +159,10 @@ impl Segment {
             rows_by_item: OnceLock::new(),
             dim,
         };
+        if let Some(lists) = segment.lists() {
+            let check = lists.check_rows();
+            check.map_err(|(expected, found)| corrupt("section list", expected, found))?;
+        }
         let widest = segment.lists().map(|lists| lists.widest());
         if let (Some(head), Some(widest)) = (&mut segment.lists, widest) {
             head.widest = widest;

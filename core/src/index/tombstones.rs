@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use super::IndexError;
+use super::filter::ItemSet;
 use super::manifest::{SegmentEntry, TombstoneEntry};
 use super::segment::Segment;
 use crate::container::{Container, ContainerWriter, Kind, Tag};
@@ -52,6 +53,18 @@ impl Tombstones {
     /// The dead items, ascending.
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
         (0..self.items).filter(|&item| self.contains(item))
+    }
+
+    /// The dead items as a set.
+    pub(super) fn to_set(&self) -> ItemSet {
+        let word = |bytes: &[u8]| {
+            let shifted = bytes
+                .iter()
+                .zip(0..)
+                .map(|(&byte, at)| u64::from(byte) << (8 * at));
+            shifted.fold(0, |word, byte| word | byte)
+        };
+        ItemSet::of_words(self.bits.chunks(8).map(word).collect(), self.items)
     }
 
     /// The file for the segment whose file has this SHA-256 (hexadecimal).

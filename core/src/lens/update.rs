@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::{Lens, LensError};
 use crate::backbone::RunOptions;
 use crate::bundle::Bundle;
-use crate::image::Pixels;
 #[cfg(feature = "codecs")]
-use crate::image::{Limits, Photo};
+use crate::image::Photo;
+use crate::image::Pixels;
 use crate::index::{IndexUpdate, IndexWriter, ItemPhoto};
 
 /// A photo of an item that is to be found from now on.
@@ -81,7 +81,7 @@ impl LensUpdate<'_> {
     #[cfg(feature = "codecs")]
     pub fn put_encoded(&mut self, photo: &NewPhoto<'_>, bytes: &[u8]) -> Result<(), LensError> {
         let sizing = self.lens.embedder.sizing();
-        let decoded = Photo::decode(bytes, None, sizing, &Limits::default())?;
+        let decoded = Photo::decode(bytes, None, sizing, &self.lens.limits.photo)?;
         let input = self.lens.embedder.photo_input(&decoded, None)?;
         self.put_input(photo, &input)
     }
@@ -97,7 +97,11 @@ impl LensUpdate<'_> {
 
     fn put_input(&mut self, photo: &NewPhoto<'_>, input: &Pixels) -> Result<(), LensError> {
         let embedder = &self.lens.embedder;
-        let (embedding, maps) = embedder.look(input, &RunOptions::default())?;
+        let run = RunOptions {
+            max_bytes: self.lens.limits.network_bytes,
+            ..RunOptions::default()
+        };
+        let (embedding, maps) = embedder.look(input, &run)?;
         self.update.put(&ItemPhoto {
             key: photo.key,
             group: photo.group,

@@ -1,9 +1,10 @@
 //! A session: the thread that answers, and what a camera's callback calls for each frame.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::sync::thread::{self, JoinHandle};
+use super::sync::{Condvar, Mutex, MutexGuard};
 use super::{Gate, GateOptions, Pace, PaceOptions, Scene, Signature, Thermal};
 use crate::cancel::CancelToken;
 use crate::image::{Frame, ImageError, Pixels, Region, Sizing};
@@ -177,8 +178,11 @@ impl LiveSession {
             }
             let scene = state.gate.see(signature, at);
             if state.gate.has_left() {
-                if let Work::Running(cancel) = &state.work {
-                    cancel.cancel();
+                match &state.work {
+                    Work::Running(cancel) => cancel.cancel(),
+                    // The thread has not begun with it, and nobody wants it any more.
+                    Work::Given(..) => state.work = Work::Idle,
+                    Work::Idle | Work::Closed => {}
                 }
                 state.gate.forget();
                 state.left = true;
@@ -231,7 +235,8 @@ impl LiveSession {
         self.shared.lock().gate.forget();
     }
 
-    /// Cancels what runs. The listener may be in a call when this returns, and is not called again after it.
+    /// Cancels what runs. The listener may be in a call when this returns, or about to be called for what is answered
+    /// already, and is not called again after that. Dropping the session waits for it.
     pub fn close(&self) {
         let mut state = self.shared.lock();
         if let Work::Running(cancel) = &state.work {
@@ -318,5 +323,7 @@ enum Task {
     Answer(Pixels, Duration, CancelToken),
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod model;
+#[cfg(all(test, not(loom)))]
 mod tests;

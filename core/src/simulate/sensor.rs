@@ -103,6 +103,7 @@ pub fn jpeg(pixels: &Pixels, quality: u8) -> Pixels {
         max_pixels: u64::MAX,
         max_side: u32::MAX,
         max_encoded_bytes: u64::MAX,
+        max_decoded_bytes: u64::MAX,
     };
     // Only sides above 65,535 fail; those have no JPEG to lose anything in.
     match written {

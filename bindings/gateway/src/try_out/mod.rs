@@ -204,7 +204,9 @@ async fn picture(
 /// Whose fault it is: what is wrong with the photo or the filter, the page shows; the rest is for the operator.
 fn fault(error: &LensError) -> Refusal {
     match error {
-        LensError::Image(_) => Refusal::new(ProblemKind::BadRequest, error.to_string()),
+        LensError::Image(_) | LensError::Limit(_) => {
+            Refusal::new(ProblemKind::BadRequest, error.to_string())
+        }
         LensError::Index(IndexError::BadFilter(_) | IndexError::FilterKind { .. }) => {
             Refusal::new(ProblemKind::BadRequest, error.to_string())
         }

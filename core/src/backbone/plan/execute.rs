@@ -4,13 +4,13 @@
 //! on the number of threads.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::description::Operator;
 use super::memory::{Arena, Prepared};
 use super::{Plan, convolution, maps};
 use crate::backbone::{BackboneError, FeatureMap, RunOptions};
+use crate::cancel::Stop;
 use crate::image::Pixels;
 use crate::kernel::Cpu;
 
@@ -61,8 +61,20 @@ impl Plan {
             })?,
         };
         let prepared = self.prepare(pixels.width(), pixels.height())?;
-        let mut arena = prepared.take(threads(options.threads));
-        let ran = self.run_layers(pixels, cpu, &prepared, &mut arena, options.cancel, observer);
+        let threads = threads(options.threads);
+        let bytes = self.memory(&prepared, threads);
+        if bytes > options.max_bytes as u64 {
+            return Err(BackboneError::Unrunnable {
+                width: pixels.width(),
+                height: pixels.height(),
+                reason: format!(
+                    "it needs {bytes} bytes, at most {} are given; use a smaller input",
+                    options.max_bytes
+                ),
+            });
+        }
+        let mut arena = prepared.take(threads);
+        let ran = self.run_layers(pixels, cpu, &prepared, &mut arena, options.stop(), observer);
         let maps = ran.map(|()| {
             let taps = self.taps.iter();
             taps.map(|&value| self.feature_map(value, &prepared, &arena))
@@ -72,20 +84,30 @@ impl Plan {
         maps
     }
 
+    /// Bytes of a run: the arena, what each thread needs for itself, the maps of the taps in float.
+    fn memory(&self, prepared: &Prepared, threads: usize) -> u64 {
+        // Each factor is far below 2³², and no map has more than 2²⁸ bytes.
+        let values = |&value: &usize| {
+            let [rows, columns] = prepared.shapes[value];
+            (rows * columns) as u64 * self.description.channels(value) as u64
+        };
+        let maps = self.taps.iter().map(values).sum::<u64>() * size_of::<f32>() as u64;
+        let own = prepared.scratch as u64 * threads as u64;
+        prepared.arena as u64 + prepared.row as u64 + own + maps
+    }
+
     fn run_layers(
         &self,
         pixels: &Pixels,
         cpu: Cpu,
         prepared: &Prepared,
         arena: &mut Arena,
-        cancel: Option<&AtomicBool>,
+        stop: Stop<'_>,
         mut observer: Option<Observer<'_>>,
     ) -> Result<(), BackboneError> {
         let mut inputs = Vec::new();
         for layer in (0..self.description.layers.len()).filter(|&layer| self.needed[layer]) {
-            if cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
-                return Err(BackboneError::Cancelled);
-            }
+            stop.check()?;
             let start = observer.as_ref().map(|_| Instant::now());
             let (before, out, after) = around(&mut arena.values, self.place(layer + 1, prepared));
             let find = |place: Range<usize>| match place.end <= before.len() {

@@ -49,7 +49,8 @@ pub(super) fn quantise_row(
                 error * error * f64::from(importance)
             })
             .sum();
-        if error < best.0 {
+        // Where activations overflow no error is a number, and the first candidate stays.
+        if candidate == 0 || error < best.0 {
             best = (error, bytes, scale);
         }
     }
@@ -126,6 +127,14 @@ mod tests {
     fn a_row_of_zeros_stays_zero() {
         let row = quantise_row(&[0.0; 3], &[1.0; 3], &neighbours(3), 0.5);
         assert_eq!(row, (vec![0; 3], 0.5));
+    }
+
+    #[test]
+    fn a_row_keeps_its_length_where_no_error_is_a_number() {
+        for importance in [f32::INFINITY, f32::NAN] {
+            let (bytes, _) = quantise_row(&[0.3, 1e30], &[importance; 2], &neighbours(2), 1e-20);
+            assert_eq!(bytes.len(), 2);
+        }
     }
 
     #[test]

@@ -7,19 +7,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Condition, Filter, FilterError, GeoBox, GeoPoint, GeoRadius, MAX_CONDITIONS, MAX_DEPTH,
-    MAX_JSON_BYTES, MAX_VALUES, Match, Number, Range, Scalar, Timestamp,
+    Condition, Filter, FilterError, FilterLimits, GeoBox, GeoPoint, GeoRadius, MAX_DEPTH, Match,
+    Number, Range, Scalar, Timestamp,
 };
 
 type Result<T> = std::result::Result<T, FilterError>;
 
-pub(super) fn parse(text: &str) -> Result<Filter> {
-    if text.len() > MAX_JSON_BYTES {
+pub(super) fn parse(text: &str, limits: &FilterLimits) -> Result<Filter> {
+    if text.len() > limits.json_bytes {
         let found = format!("{} bytes", text.len());
-        return fail("$", format!("at most {MAX_JSON_BYTES} bytes"), found);
+        return fail("$", format!("at most {} bytes", limits.json_bytes), found);
     }
     match serde_json::from_str(text) {
-        Ok(value) => of_value(&value),
+        Ok(value) => of_value(&value, limits),
         Err(error) => {
             let at = format!("line {} column {}", error.line(), error.column());
             fail(&at, "JSON", error.to_string())
@@ -27,25 +27,31 @@ pub(super) fn parse(text: &str) -> Result<Filter> {
     }
 }
 
-fn of_value(value: &Value) -> Result<Filter> {
-    let mut reader = Reader::default();
+fn of_value(value: &Value, limits: &FilterLimits) -> Result<Filter> {
+    let mut reader = Reader {
+        conditions: 0,
+        values: 0,
+        limits,
+    };
     let fields = object("$", value, "a filter with must, should or must_not")?;
     reader.filter("$", fields, 1)
 }
 
 /// Counts what has been read.
-#[derive(Default)]
-struct Reader {
+struct Reader<'a> {
     conditions: usize,
     values: usize,
+    limits: &'a FilterLimits,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn filter(&mut self, at: &str, fields: &Map<String, Value>, depth: usize) -> Result<Filter> {
-        if depth > MAX_DEPTH {
+        // However deep the caller lets it be, it must not exhaust the stack.
+        let most = self.limits.depth.min(MAX_DEPTH);
+        if depth > most {
             return fail(
                 at,
-                format!("at most {MAX_DEPTH} filters in one another"),
+                format!("at most {most} filters in one another"),
                 "more".into(),
             );
         }
@@ -75,10 +81,10 @@ impl Reader {
         const KINDS: &str = "one condition: a key with match, range, geo_radius or \
             geo_bounding_box; has_id, is_empty, is_null; or an inner filter";
         self.conditions += 1;
-        if self.conditions > MAX_CONDITIONS {
+        if self.conditions > self.limits.conditions {
             return fail(
                 at,
-                format!("at most {MAX_CONDITIONS} conditions"),
+                format!("at most {} conditions", self.limits.conditions),
                 "more".into(),
             );
         }
@@ -163,10 +169,10 @@ impl Reader {
             return fail(at, "a list", shorten(value));
         };
         self.values += values.len();
-        if self.values > MAX_VALUES {
+        if self.values > self.limits.values {
             return fail(
                 at,
-                format!("at most {MAX_VALUES} values in all lists"),
+                format!("at most {} values in all lists", self.limits.values),
                 "more".into(),
             );
         }
@@ -330,38 +336,8 @@ impl Filter {
     /// # Errors
     /// As [`Self::from_json`].
     pub(crate) fn check(&self) -> Result<()> {
-        let (mut conditions, mut values) = (0, 0);
-        let mut pending = vec![(self, 1)];
-        while let Some((filter, depth)) = pending.pop() {
-            if depth > MAX_DEPTH {
-                return fail(
-                    "$",
-                    format!("at most {MAX_DEPTH} filters in one another"),
-                    "more".into(),
-                );
-            }
-            for condition in filter
-                .must
-                .iter()
-                .chain(&filter.should)
-                .chain(&filter.must_not)
-            {
-                conditions += 1;
-                match condition {
-                    Condition::Filter(inner) => pending.push((inner, depth + 1)),
-                    Condition::HasId(keys) => values += keys.len(),
-                    Condition::Match { test, .. } => values += test.operands().len(),
-                    _ => {}
-                }
-                if conditions > MAX_CONDITIONS || values > MAX_VALUES + MAX_CONDITIONS {
-                    let expected =
-                        format!("at most {MAX_CONDITIONS} conditions and {MAX_VALUES} values");
-                    return fail("$", expected, "more".into());
-                }
-                check_numbers(condition)?;
-            }
-        }
-        Ok(())
+        FilterLimits::default().check(self)?;
+        self.conditions().try_for_each(check_numbers)
     }
 }
 
@@ -476,6 +452,7 @@ impl Serialize for Filter {
 
 impl<'de> Deserialize<'de> for Filter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        of_value(&Value::deserialize(deserializer)?).map_err(D::Error::custom)
+        of_value(&Value::deserialize(deserializer)?, &FilterLimits::default())
+            .map_err(D::Error::custom)
     }
 }

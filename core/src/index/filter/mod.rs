@@ -8,6 +8,7 @@ mod error;
 mod geo;
 mod item_set;
 mod json;
+mod limits;
 mod number;
 mod prepared;
 mod select;
@@ -17,21 +18,13 @@ mod timestamp;
 pub use error::FilterError;
 pub use geo::{GeoBox, GeoPoint, GeoRadius};
 pub use item_set::ItemSet;
+pub use limits::{FilterLimits, MAX_CONDITIONS, MAX_DEPTH, MAX_JSON_BYTES, MAX_VALUES};
 pub use number::{Number, Range};
 pub(in crate::index) use prepared::FilteredItems;
 pub use prepared::PreparedFilter;
 pub use timestamp::{NotATimestamp, Timestamp};
 
 pub(super) use test::{as_point, is_absent, lookup};
-
-/// Deepest nesting of filters in filters.
-pub const MAX_DEPTH: usize = 16;
-/// Most conditions of a filter, those of its inner filters included.
-pub const MAX_CONDITIONS: usize = 1024;
-/// Most values in all lists of a filter together.
-pub const MAX_VALUES: usize = 65_536;
-/// Longest filter as JSON.
-pub const MAX_JSON_BYTES: usize = 4 * 1024 * 1024;
 
 /// Items that meet all of `must`, none of `must_not` and, unless `should` is empty, one of
 /// `should`. The empty filter leaves every item.
@@ -246,7 +239,15 @@ impl Filter {
     /// [`FilterError`] with the place, also for a filter over the limits [`MAX_DEPTH`],
     /// [`MAX_CONDITIONS`], [`MAX_VALUES`], [`MAX_JSON_BYTES`].
     pub fn from_json(text: &str) -> Result<Self, FilterError> {
-        json::parse(text)
+        Self::from_json_within(text, &FilterLimits::default())
+    }
+
+    /// [`Self::from_json`] for those who let less in: an app that takes filters from others.
+    ///
+    /// # Errors
+    /// As [`Self::from_json`], with these limits.
+    pub fn from_json_within(text: &str, limits: &FilterLimits) -> Result<Self, FilterError> {
+        json::parse(text, limits)
     }
 
     /// All conditions in the order of the JSON, each before those inside of it.

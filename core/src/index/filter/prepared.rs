@@ -27,7 +27,7 @@ pub(in crate::index) struct FilteredItems {
 }
 
 impl PreparedFilter {
-    /// Items that the filter leaves.
+    /// Items that the filter leaves, each of which a search can find.
     pub fn count(&self) -> u64 {
         self.sets
             .iter()
@@ -67,8 +67,12 @@ impl Index {
         filter.check()?;
         self.check_kinds(filter)?;
         let sets = self.segments().iter().map(|segment| {
+            let mut items = filter.select(segment)?;
+            if let Some(dead) = &segment.tombstones {
+                items.subtract(&dead.to_set());
+            }
             Ok(FilteredItems {
-                items: filter.select(segment)?,
+                items,
                 rows: OnceLock::new(),
             })
         });

@@ -212,6 +212,23 @@ impl<'a> Lists<'a> {
         self.head.lists as usize
     }
 
+    /// Whether the lists have as many rows as the head says, and no more than their bytes can hold: from then on memory
+    /// can be taken by that number. Or what was expected and found.
+    pub(super) fn check_rows(&self) -> Result<(), (String, String)> {
+        let least = self.dim / GROUP * GROUP_BYTES;
+        let most = (self.rows.len() / least.max(1)) as u64;
+        let (entries, _) = self.table.as_chunks();
+        let counts = entries
+            .iter()
+            .map(|&entry| u64::from(Entry::read(entry).count));
+        let (expected, found) = (u64::from(self.head.rows), counts.sum::<u64>());
+        if found == expected && found <= most {
+            return Ok(());
+        }
+        let expected = format!("{expected} rows in all lists, at most {most}");
+        Err((expected, found.to_string()))
+    }
+
     fn entry(&self, list: usize) -> Entry {
         let (entries, _) = self.table.as_chunks();
         Entry::read(entries[list])

@@ -1,0 +1,7 @@
+//! Fuzzes filters.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    pocketlens_fuzz::filter::feed(bytes);
+});

@@ -1,0 +1,7 @@
+//! Fuzzes photos.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    pocketlens_fuzz::photo::feed(bytes);
+});
