@@ -8,15 +8,20 @@ import numpy as np
 import pytest
 import torch
 
+import end
 from export import export
 from folded import FoldedNetwork
 from loss import normalise
 from plan_weights import network
 from shape import DEFAULT, WIDE_END
 from student import Student
+from targets import NarrowTeacher
+from teacher import Teacher
 from test_quantised import picture, program
-from test_train import trained_norms
+from test_train import random_photos, trained_norms, weights
 from warm_start import LAST_BLOCK, adopt
+
+__all__ = ["weights"]  # the fixture
 
 
 def off(own: torch.Tensor, expected: torch.Tensor) -> float:
@@ -63,3 +68,15 @@ def test_a_start_gives_the_maps_of_its_source():
     inside = slice(None), slice(None), slice(1, -1), slice(1, -1)
     assert off(boundaries[7][inside], expected["c20"][inside]) < 0.05
     assert off(c39[inside], expected["c39"][inside]) < 0.05
+
+
+def test_the_end_learns_and_the_rest_stays(weights):
+    torch.set_num_threads(1)
+    student, photos = trained_norms(Student(WIDE_END)), random_photos(8)
+    teacher = NarrowTeacher(Teacher(weights), WIDE_END)
+    cached = end.maps(student, teacher, photos, crops=end.CACHED_BATCH)
+    assert [tuple(rows.shape[1:]) for rows in cached] == [(160, 6, 8), (160, 6, 8), (320, 6, 8), (1024, 6, 8)]
+    before = {name: tensor.clone() for name, tensor in student.state_dict().items()}
+    end.train(student, cached, steps=3, peak=1e-3)
+    moved = {name.split(".")[1] for name, tensor in student.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert moved == {str(stage) for stage in range(end.FIRST, LAST_BLOCK + 2)}
