@@ -1,4 +1,4 @@
-//! Golden vectors of the default bundle: pictures made by integer arithmetic, and the descriptors that
+//! Golden vectors of the bundles: pictures made by integer arithmetic, and the descriptors that
 //! they had when the bundle was released, bit for bit. Every instruction set and every number of
 //! threads must give them. `POCKETLENS_BLESS=1 cargo test --workspace golden` writes them anew, after
 //! a change that is meant to change descriptors.
@@ -8,7 +8,7 @@
 #[path = "../../tests/golden/picture.rs"]
 mod picture;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use pocketlens::backbone::{Backbone, RunOptions};
 use pocketlens::bundle::Bundle;
@@ -21,11 +21,8 @@ use picture::picture;
 /// The size of the network's input, one that is scaled up, one that is scaled down.
 const SIZES: [(u32, u32); 3] = [(320, 256), (150, 200), (700, 460)];
 
-fn file() -> PathBuf {
-    PathBuf::from(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../tests/golden/default.json"
-    ))
+fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
@@ -34,7 +31,18 @@ fn bits(values: &[f32]) -> Vec<u32> {
 
 #[test]
 fn default_bundle_gives_its_golden_descriptors_on_every_instruction_set() {
-    let embedder = Embedder::new(Bundle::embedded().unwrap()).unwrap();
+    check(Bundle::embedded().unwrap(), "default.json");
+}
+
+#[test]
+fn small_bundle_gives_its_golden_descriptors_on_every_instruction_set() {
+    let bundle = Bundle::open(repository().join("models/nano.lens")).unwrap();
+    check(bundle, "nano.json");
+}
+
+fn check(bundle: Bundle, vectors: &str) {
+    let file = repository().join("tests/golden").join(vectors);
+    let embedder = Embedder::new(bundle).unwrap();
     let pictures: Vec<Pixels> = SIZES
         .into_iter()
         .zip(0..)
@@ -57,9 +65,9 @@ fn default_bundle_gives_its_golden_descriptors_on_every_instruction_set() {
             "fingerprint": embedder.bundle().fingerprint(),
             "vectors": vectors.collect::<Vec<_>>(),
         });
-        std::fs::write(file(), format!("{golden:#}\n")).unwrap();
+        std::fs::write(&file, format!("{golden:#}\n")).unwrap();
     }
-    let golden: Value = serde_json::from_slice(&std::fs::read(file()).unwrap()).unwrap();
+    let golden: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert_eq!(
         json!(embedder.bundle().fingerprint()),
         golden["fingerprint"]
