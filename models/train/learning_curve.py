@@ -15,6 +15,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 SETS = ("grocery", "dvd", "landmark")
+TICKS = (50_000, 100_000, 200_000)
 
 
 def draw(points: Path, out: Path) -> None:
@@ -22,7 +23,8 @@ def draw(points: Path, out: Path) -> None:
     with points.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     bundles = list(dict.fromkeys(row["bundle"] for row in rows))
-    figure, panels = plt.subplots(1, len(bundles), figsize=(5.5 * len(bundles), 4), sharey=True, squeeze=False)
+    size = 5.5 * len(bundles), 4
+    figure, panels = plt.subplots(1, len(bundles), figsize=size, sharex=True, sharey=True, squeeze=False)
     for bundle, axes in zip(bundles, panels[0], strict=True):
         own = [row for row in rows if row["bundle"] == bundle]
         samples = [int(row["samples"]) for row in own]
@@ -30,6 +32,8 @@ def draw(points: Path, out: Path) -> None:
             axes.plot(samples, [float(row[name]) for row in own], ".:", label=name)
         axes.plot(samples, [mean(row) for row in own], "ko-", label="mean")
         axes.set_xscale("log")
+        axes.set_xticks(TICKS, [f"{tick:,}" for tick in TICKS])
+        axes.minorticks_off()
         axes.set_xlabel("samples")
         axes.set_title(bundle)
     panels[0][0].set_ylabel("mean average precision, %")
