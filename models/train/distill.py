@@ -184,7 +184,7 @@ def train(
     print(f"{len(training)} photos to train on, {len(rest)} held out; {schedule}; from step {run.step}", flush=True)
     if run.student.shape.narrow:
         teacher, tuned = narrowed(run, training, teacher, tuned)
-    if run.step == 0:
+    if run.step == 0 and not arguments.start:
         first = Batches(training, schedule, SCALE_CROPS, run.seed)[0]
         run.student.match_scales(teacher.scales(normalise(first.to(run.processes.device))))
     leads = run.processes.leads
@@ -237,6 +237,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and logs")
     parser.add_argument("--export", type=Path, help="ONNX file to write whenever a stage ends better than before")
     parser.add_argument("--shape", choices=SHAPES, default=DEFAULT.name, help="widths and depth of the student")
+    parser.add_argument("--start", type=Path, help="checkpoint whose weights to begin with (`warm_start.py`)")
     parser.add_argument("--half-teacher", action="store_true", help="run the teacher in bfloat16: faster where the processor can")
     parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
     parser.add_argument("--any-licence", action="store_true", help="also photos whose terms do not permit shipping")
@@ -275,6 +276,8 @@ def main() -> None:
         raise SystemExit("--tuned-steps needs --tuned-teacher")
     processes = Processes.joined()
     run = Run(arguments.run, schedule, arguments.seed, SHAPES[arguments.shape], processes)
+    if arguments.start:
+        run.student.load_state_dict(torch.load(arguments.start, weights_only=True)["student"])
     run.resume()
     arguments.run.joinpath("options.json").write_text(json.dumps(vars(arguments), default=str, indent=1))
     photos = load(arguments.shared, tuple(arguments.sources), arguments.any_licence)

@@ -42,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, required=True, help="folder that holds data/ and weights/")
     parser.add_argument("--checkpoint", type=Path, required=True, help="targets.pt of a narrow student beside it")
+    parser.add_argument("--teacher", type=Path, help="weight file that tune.py wrote, instead of the original")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--batches", type=int, default=40)
     parser.add_argument("--batch", type=int, default=16)
@@ -51,7 +52,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     student = read_student(arguments.checkpoint).to(memory_format=torch.channels_last)
     training, rest = split(load(arguments.shared))
-    teacher, held_out = Teacher(arguments.shared / WEIGHTS), HeldOut(rest)
+    teacher, held_out = Teacher(arguments.teacher or arguments.shared / WEIGHTS), HeldOut(rest)
     if student.shape.narrow:
         projections = torch.load(arguments.checkpoint.with_name("targets.pt"), weights_only=True)
         teacher = NarrowTeacher(teacher, student.shape)

@@ -4,7 +4,7 @@ A bottleneck is linear, so any basis of it serves the next block: the student's 
 principal components, turned at random so that all are alike in scale and weight. Blocks that add their input share one
 basis. c39 and c51 end in ReLU6 and cannot be turned; of them those channels are kept from which the others follow best
 (pivoted Cholesky decomposition of their covariance). The stem has no target where it is narrower: it learns through
-the block behind it.
+the block behind it. Where a map is as wide as the teacher's, it is the teacher's.
 """
 
 import numpy as np
@@ -46,6 +46,8 @@ class NarrowTeacher(nn.Module):
                 if own == first:
                     group.join(moments[f"block{number}"])
             mean, covariance = group.mean_and_covariance()
+            if self.whole(first):
+                continue
             basis = leading_basis(covariance, self.shape.outputs[first], rng)
             getattr(self, f"basis{first}").copy_(torch.from_numpy(basis))
             getattr(self, f"mean{first}").copy_(torch.from_numpy(mean))
@@ -53,6 +55,10 @@ class NarrowTeacher(nn.Module):
             channels = spanning_channels(moments[tap].mean_and_covariance()[1], size)
             getattr(self, f"{tap}_channels").copy_(torch.from_numpy(channels))
         return self
+
+    def whole(self, block: int) -> bool:
+        """Whether the student gives all channels of the block, which then needs no basis."""
+        return self.shape.outputs[block] == BLOCKS[block].outputs
 
     def scales(self, image: torch.Tensor) -> dict[str, Scale]:
         """As `Teacher.scales`, of the convolutions that end a stage of the narrow student."""
@@ -69,6 +75,9 @@ class NarrowTeacher(nn.Module):
         boundaries, c39 = self.teacher(image)
         maps: list[torch.Tensor | None] = [None if self.shape.stem < boundaries[0].shape[1] else boundaries[0]]
         for number, first in enumerate(self.first):
+            if self.whole(first):
+                maps.append(boundaries[number + 1])
+                continue
             rows = boundaries[number + 1].permute(0, 2, 3, 1) - getattr(self, f"mean{first}")
             maps.append((rows @ getattr(self, f"basis{first}").T).permute(0, 3, 1, 2))
         maps.append(boundaries[-1].index_select(1, self.c51_channels))

@@ -164,7 +164,7 @@ def test_written_padding_is_same_upper(tmp_path):
 
 def options(**changes) -> argparse.Namespace:
     defaults = {"batch": 2, "workers": 0, "measure_steps": 100, "save_seconds": 0, "progress": 60, "export": None}
-    defaults |= {"stop": None}
+    defaults |= {"stop": None, "start": None}
     return argparse.Namespace(**{**defaults, **changes})
 
 

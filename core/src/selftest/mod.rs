@@ -20,7 +20,7 @@ pub use picture::picture;
 /// one that is scaled down. The seed of each is its place.
 pub const GOLDEN_SIZES: [(u32, u32); 3] = [(320, 256), (150, 200), (700, 460)];
 
-/// Fingerprint of the built-in bundle, and the digest of its golden descriptors.
+/// Fingerprint of each bundle, and the digest of its golden descriptors.
 const GOLDEN: &str = include_str!("golden.txt");
 
 /// Timed runs of each instruction set.
@@ -133,8 +133,9 @@ impl fmt::Display for SelftestReport {
 
 /// The digest of the golden descriptors of a bundle that has them.
 fn golden(fingerprint: Fingerprint) -> Option<&'static str> {
-    let (of, digest) = GOLDEN.trim().split_once(' ')?;
-    (of.parse() == Ok(fingerprint)).then_some(digest)
+    let mut bundles = GOLDEN.lines().filter_map(|line| line.split_once(' '));
+    let (_, digest) = bundles.find(|(of, _)| of.parse() == Ok(fingerprint))?;
+    Some(digest)
 }
 
 /// SHA-256 of the descriptors of the golden pictures, as 32-bit floats, little-endian.
