@@ -154,12 +154,15 @@ impl Embedder {
         let recipe = &self.bundle.spec().recipe;
         let start = Instant::now();
         let mut delegated = false;
-        let mut run = |input| match options.delegate.and_then(|delegate| delegate.run(input)) {
-            Some(maps) => {
-                delegated = true;
-                Ok(maps)
+        let mut run = |input| {
+            options.stop().check().map_err(BackboneError::from)?;
+            match options.delegate.and_then(|delegate| delegate.run(input)) {
+                Some(maps) => {
+                    delegated = true;
+                    Ok(maps)
+                }
+                None => self.backbone.run_with(input, options),
             }
-            None => self.backbone.run_with(input, options),
         };
         let mut seen = if recipe.views.is_single() {
             vec![run(input)?]

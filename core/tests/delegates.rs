@@ -27,6 +27,8 @@ struct Driver {
     noise: f32,
     fails: Arc<AtomicBool>,
     panics: bool,
+    panics_later: bool,
+    gives_nothing: bool,
     runs: Arc<AtomicUsize>,
 }
 
@@ -67,6 +69,10 @@ impl PreparedNetwork for Prepared {
                 call: "run".to_owned(),
                 reason: "the device is gone".to_owned(),
             });
+        }
+        assert!(!self.driver.panics_later, "a driver's own fault");
+        if self.driver.gives_nothing {
+            return Ok(Vec::new());
         }
         let noise = self.driver.noise;
         let moved = |map: FeatureMap| {
@@ -201,6 +207,16 @@ fn one_that_is_slow_wrong_or_broken_leaves_the_plan() {
         ..Driver::default()
     };
     assert!(verdict(&panics, 0.0).to_string().contains("panicked"));
+    let panics_later = Driver {
+        panics_later: true,
+        ..Driver::default()
+    };
+    assert!(verdict(&panics_later, 0.0).to_string().contains("panicked"));
+    let gives_nothing = Driver {
+        gives_nothing: true,
+        ..Driver::default()
+    };
+    assert!(verdict(&gives_nothing, 0.0).to_string().contains("expected, found []"));
 }
 
 #[test]
@@ -233,13 +249,25 @@ fn process_that_dies() {
 #[test]
 fn one_that_ends_the_process_is_not_tried_again() {
     let cache = tempfile::tempdir().unwrap();
-    let died = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "process_that_dies", "--ignored"])
-        .env("DELEGATE_CACHE", cache.path())
-        .output()
-        .unwrap();
-    assert!(!died.status.success());
+    let die = || {
+        let died = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "process_that_dies", "--ignored"])
+            .env("DELEGATE_CACHE", cache.path())
+            .output()
+            .unwrap();
+        assert!(!died.status.success());
+    };
     let (embedder, driver) = (embedder(), Driver::default());
+    // One end may have been the user's; what is survived then starts the count anew.
+    die();
+    let driver_of_today = Driver {
+        panics: true,
+        ..Driver::default()
+    };
+    let survived = selected(&embedder, &driver_of_today, &options(cache.path()));
+    assert!(matches!(survived.reports[0].verdict, DelegateVerdict::Refused { .. }));
+    die();
+    die();
     for _ in 0..2 {
         let selection = selected(&embedder, &driver, &options(cache.path()));
         assert_eq!(selection.reports[0].verdict, DelegateVerdict::Crashed);

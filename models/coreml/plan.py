@@ -115,6 +115,9 @@ def _layer(layer: dict, output: int, value: Value, values: list[Value], channels
 
 def _window(layer: Layer, window: dict) -> None:
     layer.size, layer.stride, layer.dilation = window["size"], window["stride"], window["dilation"]
+    pools = layer.kind != "convolution"
+    if window.get("ceil") or window.get("count_padding") or (pools and layer.dilation != [1, 1]):
+        raise Refused(f"layer {layer.name}: pooling that counts padding, reaches beyond it or leaves gaps")
     if "explicit" not in window["padding"]:
         raise Refused(f"layer {layer.name}: padding that depends on the size of the input")
     layer.padding = window["padding"]["explicit"]

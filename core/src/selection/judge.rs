@@ -11,67 +11,72 @@ use crate::selftest::picture;
 
 /// Pictures of each size that are described both ways.
 const PICTURES: u32 = 3;
-/// Timed runs of each, in turns; before them stands one that is not timed.
+/// Timed runs of each, in turns; before them stand those that are compared.
 const RUNS: usize = 5;
 
-/// Measures a delegate; one that was accepted before runs once, to see that it still does.
+/// Measures a delegate, or, where it was measured before, sees that it still gives what it gave. `Err` is
+/// why it does not run.
 pub(super) fn judge(
     embedder: &Embedder,
     accelerated: Accelerated,
-    known: Option<&DelegateVerdict>,
+    known: Option<Measured>,
     options: &SelectOptions,
-) -> (Option<Accelerated>, DelegateVerdict) {
+) -> Result<(Measured, Option<Accelerated>), String> {
     let measured = match known {
-        Some(DelegateVerdict::Accepted(measured)) => {
-            runs(embedder, &accelerated).map(|()| *measured)
-        }
-        _ => measure(embedder, &accelerated),
+        Some(measured) => least_cosine(embedder, &accelerated, 1).map(|cosine| Measured {
+            least_cosine: least(measured.least_cosine, cosine),
+            ..measured
+        }),
+        None => measure(embedder, &accelerated),
     };
-    let measured = match (measured, accelerated.failure()) {
-        (Ok(measured), None) => measured,
-        (Err(error), None) => {
-            let reason = error.to_string();
-            return (None, DelegateVerdict::Refused { reason });
-        }
-        (_, Some(error)) => {
-            let reason = error.to_string();
-            return (None, DelegateVerdict::Refused { reason });
-        }
-    };
+    if let Some(error) = accelerated.failure() {
+        return Err(error.to_string());
+    }
+    let measured = measured.map_err(|error| error.to_string())?;
+    let accepted = matches!(verdict(measured, options), DelegateVerdict::Accepted(_));
+    let accelerated = accepted.then(|| accelerated.judged(measured.least_cosine));
+    Ok((measured, accelerated))
+}
+
+/// What was measured, by what is asked.
+pub(super) fn verdict(measured: Measured, options: &SelectOptions) -> DelegateVerdict {
     // What is no number would do for no tolerance.
     if measured.least_cosine.is_nan() || measured.least_cosine < options.least_cosine {
-        return (None, DelegateVerdict::Inaccurate(measured));
+        DelegateVerdict::Inaccurate(measured)
+    } else if measured.delegate_ms * f64::from(options.least_speedup) >= measured.plan_ms {
+        DelegateVerdict::Slow(measured)
+    } else {
+        DelegateVerdict::Accepted(measured)
     }
-    if measured.delegate_ms * f64::from(options.least_speedup) >= measured.plan_ms {
-        return (None, DelegateVerdict::Slow(measured));
-    }
-    let accelerated = accelerated.judged(measured.least_cosine);
-    (Some(accelerated), DelegateVerdict::Accepted(measured))
 }
 
-fn runs(embedder: &Embedder, accelerated: &Accelerated) -> Result<(), EmbedError> {
-    for size in accelerated.sizes() {
-        describe(embedder, &input(size, 0), Some(accelerated))?;
-    }
-    Ok(())
+/// The lesser, or what is no number: `min` would pass over that.
+fn least(a: f32, b: f32) -> f32 {
+    if b < a || b.is_nan() { b } else { a }
 }
 
-fn measure(embedder: &Embedder, accelerated: &Accelerated) -> Result<Measured, EmbedError> {
-    let mut least_cosine = 1.0f32;
-    let (mut delegate, mut plan) = (Duration::ZERO, Duration::ZERO);
+/// Over the first pictures of each size.
+fn least_cosine(
+    embedder: &Embedder,
+    accelerated: &Accelerated,
+    pictures: u32,
+) -> Result<f32, EmbedError> {
+    let mut found = 1.0f32;
     for size in accelerated.sizes() {
-        for seed in 0..PICTURES {
+        for seed in 0..pictures {
             let input = input(size, seed);
             let (by_plan, _) = describe(embedder, &input, None)?;
             let (by_delegate, _) = describe(embedder, &input, Some(accelerated))?;
-            // `min` would pass over what is no number.
-            let cosine = cosine(&by_plan, &by_delegate);
-            least_cosine = if cosine < least_cosine || cosine.is_nan() {
-                cosine
-            } else {
-                least_cosine
-            };
+            found = least(found, cosine(&by_plan, &by_delegate));
         }
+    }
+    Ok(found)
+}
+
+fn measure(embedder: &Embedder, accelerated: &Accelerated) -> Result<Measured, EmbedError> {
+    let least_cosine = least_cosine(embedder, accelerated, PICTURES)?;
+    let (mut delegate, mut plan) = (Duration::ZERO, Duration::ZERO);
+    for size in accelerated.sizes() {
         let input = input(size, 0);
         let (mut of_plan, mut of_delegate) = (Vec::new(), Vec::new());
         for _ in 0..RUNS {

@@ -1,10 +1,10 @@
 //! Which delegate runs the network: judged against the plan, never trusted.
 //!
-//! A delegate must give the plan's descriptors, within a tolerance, and must be faster. The verdict is
-//! kept in a folder of the app's, for the bundle, the device and its operating system. While a
-//! delegate is opened, compiles and runs for the first time, a marker lies in that folder: where the
-//! process died of it, the marker is still there at the next start, and the delegate is not tried
-//! again. Whatever happens, the plan goes on.
+//! A delegate must give the plan's descriptors, within a tolerance, and must be faster. What was
+//! measured is kept in a folder of the app's, for the bundle, the sizes, the device, its operating
+//! system and this library. While a delegate is opened, compiles and runs for the first time, a marker
+//! lies in that folder: where two processes in a row died over it, the delegate is not tried again
+//! before the system is updated. Whatever happens, the plan goes on.
 //!
 //! An accepted delegate answers questions alone. What is put into an index is always described by the
 //! plan, so that an index never depends on whose accelerator built it.
@@ -13,11 +13,11 @@ mod judge;
 mod marker;
 mod record;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use crate::backbone::delegate::{
-    Accelerated, Delegate, DelegateDescription, DelegateError, Networks,
+    Accelerated, Compiled, Delegate, DelegateDescription, DelegateError, guarded,
 };
 use crate::embedder::Embedder;
 use marker::Marker;
@@ -100,7 +100,7 @@ pub enum DelegateVerdict {
         /// Why.
         reason: String,
     },
-    /// The process ended while it was tried.
+    /// Two processes in a row ended while it was tried.
     Crashed,
 }
 
@@ -133,7 +133,7 @@ impl std::fmt::Display for DelegateVerdict {
             Self::Inaccurate(measured) => say("too far from the plan", measured),
             Self::Slow(measured) => say("not faster than the plan", measured),
             Self::Refused { reason } => write!(f, "does not run: {reason}"),
-            Self::Crashed => f.write_str("ended the process when it was tried; not tried again"),
+            Self::Crashed => f.write_str("ended the process when it was tried, twice in a row; not tried again"),
         }
     }
 }
@@ -150,9 +150,8 @@ pub fn select(
 ) -> Selection {
     let mut reports = Vec::new();
     for candidate in candidates {
-        let name = candidate.name.to_owned();
         let (found, report) = consider(embedder, candidate, options);
-        reports.push(DelegateReport { name, ..report });
+        reports.push(report);
         if found.is_some() {
             return Selection {
                 accelerated: found,
@@ -166,36 +165,35 @@ pub fn select(
     }
 }
 
+/// One delegate is tried at a time: a marker is of one trial.
+static TRIAL: Mutex<()> = Mutex::new(());
+
 fn consider(
     embedder: &Embedder,
     candidate: Candidate<'_>,
     options: &SelectOptions,
 ) -> (Option<Accelerated>, DelegateReport) {
+    let _trial = TRIAL.lock().unwrap_or_else(PoisonError::into_inner);
+    let Candidate { name, open } = candidate;
     let fingerprint = embedder.bundle().fingerprint();
     let report = |description, verdict, remembered| DelegateReport {
-        name: String::new(),
+        name: name.to_owned(),
         description,
         verdict,
         remembered,
     };
-    let record = Record::read(options, candidate.name, fingerprint);
-    if Marker::is_left(options, candidate.name, fingerprint) {
-        return (None, report(None, DelegateVerdict::Crashed, true));
-    }
-    match &record {
-        Some(Record {
-            verdict: DelegateVerdict::Accepted(_),
-            ..
-        })
-        | None => {}
-        Some(record) => {
-            let (description, verdict) = (record.description.clone(), record.verdict.clone());
-            return (None, report(description, verdict, true));
+    let refused = |reason: String| DelegateVerdict::Refused { reason };
+    let record = Record::read(options, name, fingerprint);
+    if let Some(record) = &record {
+        // What was measured, by what is asked now.
+        let verdict = judge::verdict(record.measured, options);
+        if !matches!(verdict, DelegateVerdict::Accepted(_)) {
+            return (None, report(Some(record.description.clone()), verdict, true));
         }
     }
-    let refused = |reason: String| DelegateVerdict::Refused { reason };
-    let marker = match Marker::set(options, candidate.name, fingerprint) {
-        Ok(marker) => marker,
+    let marker = match Marker::set(options, name, fingerprint) {
+        Ok(Some(marker)) => marker,
+        Ok(None) => return (None, report(None, DelegateVerdict::Crashed, true)),
         Err(error) => {
             let reason = format!(
                 "{} cannot be written, so that a crash could not be remembered: {error}",
@@ -204,71 +202,48 @@ fn consider(
             return (None, report(None, refused(reason), false));
         }
     };
-    let name = candidate.name;
-    let opened = guarded("opening", candidate.open);
-    let (description, prepared) = match opened {
-        Ok(delegate) => (
-            Some(delegate.describe()),
-            prepare(embedder, delegate.as_ref(), options),
-        ),
-        Err(error) => (None, Err(error)),
-    };
-    let known = record.filter(|record| record.description == description);
-    let remembered = known.is_some();
-    let (accelerated, verdict) = match (prepared, &description) {
-        (Ok(networks), Some(description)) => {
-            let accelerated = Accelerated::new(description.clone(), 0.0, networks);
-            judge::judge(
-                embedder,
-                accelerated,
-                known.as_ref().map(|known| &known.verdict),
-                options,
-            )
+    let compiled = guarded("opening", || {
+        let delegate = open()?;
+        let networks = compile(embedder, delegate.as_ref(), options)?;
+        Ok(Accelerated::new(delegate.describe(), networks))
+    });
+    let (found, report) = match compiled {
+        // A refusal is cheap to find out again, and may be mended by what the app changes.
+        Err(error) => (None, report(None, refused(error.to_string()), false)),
+        Ok(accelerated) => {
+            let description = accelerated.description().clone();
+            let known = record.filter(|record| record.description == description);
+            let known = known.map(|known| known.measured);
+            let remembered = known.is_some();
+            match judge::judge(embedder, accelerated, known, options) {
+                Err(reason) => (None, report(Some(description), refused(reason), false)),
+                Ok((measured, accelerated)) => {
+                    let record = Record::new(options, &description, measured);
+                    // Not remembered, it is judged again at the next start.
+                    let _ = record.write(options, name, fingerprint);
+                    let verdict = judge::verdict(measured, options);
+                    (accelerated, report(Some(description), verdict, remembered))
+                }
+            }
         }
-        (Err(error), _) => (None, refused(error.to_string())),
-        (Ok(_), None) => unreachable!("what was prepared was opened"),
     };
-    if !remembered || accelerated.is_none() {
-        let record = Record {
-            device: options.device.clone(),
-            description: description.clone(),
-            verdict: verdict.clone(),
-        };
-        // Not remembered, it is judged again at the next start.
-        let _ = record.write(options, name, fingerprint);
-    }
     marker.clear();
-    (accelerated, report(description, verdict, remembered))
+    (found, report)
 }
 
 /// Compiles the network for each size.
-fn prepare(
+fn compile(
     embedder: &Embedder,
     delegate: &dyn Delegate,
     options: &SelectOptions,
-) -> Result<Networks, DelegateError> {
+) -> Result<Vec<Compiled>, DelegateError> {
     let sizes = options.sizes.iter().map(|&[width, height]| {
-        let network = embedder
-            .backbone()
-            .network(width, height)
-            .map_err(|error| DelegateError::Unavailable {
+        let network = embedder.backbone().network(width, height).map_err(|error| {
+            DelegateError::Unavailable {
                 reason: error.to_string(),
-            })?;
-        let prepared = guarded("preparing", || delegate.prepare(&network))?;
-        Ok(([width, height], prepared))
+            }
+        })?;
+        Compiled::new([width, height], &network, delegate)
     });
     sizes.collect()
-}
-
-/// Runs a delegate's code; its panic is its failure.
-fn guarded<T>(
-    what: &str,
-    run: impl FnOnce() -> Result<T, DelegateError>,
-) -> Result<T, DelegateError> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-        Err(DelegateError::Failed {
-            call: what.to_owned(),
-            reason: "it panicked".to_owned(),
-        })
-    })
 }

@@ -1,10 +1,10 @@
-//! A verdict in the cache: a small JSON file for each delegate and bundle.
+//! What was measured, in the cache: a small JSON file for each delegate and bundle.
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use super::{DelegateVerdict, SelectOptions};
+use super::{Measured, SelectOptions};
 use crate::backbone::delegate::DelegateDescription;
 use crate::container::write_atomically;
 use crate::fingerprint::Fingerprint;
@@ -12,18 +12,35 @@ use crate::fingerprint::Fingerprint;
 /// Longest file that is read, bytes.
 const LONGEST: u64 = 1 << 16;
 
-/// What was found, and of which device.
+/// What was measured, and of what.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Record {
-    pub(super) device: String,
-    pub(super) description: Option<DelegateDescription>,
-    pub(super) verdict: DelegateVerdict,
+    /// Of this library: another may tell the network in another way.
+    library: String,
+    device: String,
+    sizes: Vec<[u32; 2]>,
+    pub(super) description: DelegateDescription,
+    pub(super) measured: Measured,
 }
 
 impl Record {
-    /// The verdict of an earlier start; `None` where there is none, it is of another device or operating
-    /// system, or cannot be read.
+    pub(super) fn new(
+        options: &SelectOptions,
+        description: &DelegateDescription,
+        measured: Measured,
+    ) -> Self {
+        Self {
+            library: env!("CARGO_PKG_VERSION").to_owned(),
+            device: options.device.clone(),
+            sizes: options.sizes.clone(),
+            description: description.clone(),
+            measured,
+        }
+    }
+
+    /// What an earlier start measured; `None` where there is nothing, it is of another device, operating
+    /// system, library or sizes, or cannot be read.
     pub(super) fn read(
         options: &SelectOptions,
         name: &str,
@@ -34,7 +51,10 @@ impl Record {
             return None;
         }
         let record: Self = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
-        (record.device == options.device).then_some(record)
+        let holds = record.library == env!("CARGO_PKG_VERSION")
+            && record.device == options.device
+            && record.sizes == options.sizes;
+        holds.then_some(record)
     }
 
     pub(super) fn write(

@@ -45,6 +45,7 @@ pub fn feed(bytes: &[u8]) -> bool {
     let values = &embedding.descriptor.values;
     assert!(values.iter().all(|value| value.is_finite()), "{values:?}");
     let _ = embedder.local_features(&maps);
+    let _ = embedder.backbone().network(48, 40);
     let _ = embedder.heat_map(&maps, values);
     true
 }

@@ -40,7 +40,8 @@ pub(crate) fn operand(operand: &OperandType, dimensions: &[u32]) -> Result<(), S
     }
     match operand.kind {
         INT32 | BOOL => expect(dimensions.is_empty(), "a scalar has no dimensions"),
-        TENSOR_INT32 | PER_CHANNEL => expect(
+        TENSOR_INT32 => expect(operand.zero_point == 0, "the zero point is 0"),
+        PER_CHANNEL => expect(
             operand.scale == 0.0 && operand.zero_point == 0,
             "scale and zero point are 0",
         ),
@@ -102,9 +103,17 @@ pub(crate) fn operation(model: &Model, operation: &Operation) -> Result<(), Stri
             }
             let (weights, bias) = (inputs[1], inputs[2]);
             let dim = if operation.kind == DEPTHWISE { 3 } else { 0 };
-            let channels = weights.scales.as_ref().filter(|(of, _)| *of == dim);
-            if weights.kind != PER_CHANNEL || channels.is_none() {
-                return fail("weights with a scale a channel");
+            let sound = match &weights.scales {
+                // A scale a channel: that of the bias follows from it.
+                Some((of, _)) => weights.kind == PER_CHANNEL && *of == dim && bias.scale == 0.0,
+                // One scale: the bias has the step of the sum, which is below that of the output.
+                None => {
+                    let step = inputs[0].scale * weights.scale;
+                    weights.kind == QUANT8 && bias.scale == step && step < output.scale
+                }
+            };
+            if !sound {
+                return fail("weights and bias with scales that belong together");
             }
             let outputs = output.dimensions[3];
             if weights.dimensions[dim] != outputs || bias.dimensions != [outputs] {
@@ -122,6 +131,9 @@ pub(crate) fn operation(model: &Model, operation: &Operation) -> Result<(), Stri
                 true => Ok(()),
                 false => fail("constant weights of the input's depth, a bias of 32 bits"),
             }
+        }
+        MULTIPLY if inputs.len() == 3 && output.scale <= inputs[0].scale * inputs[1].scale => {
+            fail("an output's scale above the product of its inputs'")
         }
         ADD | MULTIPLY if inputs.len() == 3 && map(inputs[1]) && scalars(2) => Ok(()),
         AVERAGE_POOL | MAX_POOL if inputs.len() == 10 && scalars(1) && same_grid => Ok(()),

@@ -85,11 +85,12 @@ pub(crate) fn operation(model: &Model, operation: &Operation, values: &Values) -
                 },
             };
             let input = map(0);
-            let (scale, weight_scales) = match &weights.scales {
-                Some((_, scales)) => (f64::from(operand(0).scale), scales),
-                None => panic!("checked"),
-            };
             let outputs = output.dimensions[3];
+            let scale = f64::from(operand(0).scale);
+            let (weight_scales, zero) = match &weights.scales {
+                Some((_, scales)) => (scales.clone(), None),
+                None => (vec![weights.scale; outputs], Some(weights.zero)),
+            };
             let groups = match operation.kind {
                 check::CONVOLUTION => 1,
                 check::DEPTHWISE => input.channels,
@@ -102,7 +103,12 @@ pub(crate) fn operation(model: &Model, operation: &Operation, values: &Values) -
                     check::DEPTHWISE => (ky * columns + kx) * outputs + o,
                     _ => ((o * rows + ky) * columns + kx) * depth + c,
                 };
-                f64::from(bytes(1)[at].cast_signed()) * f64::from(weight_scales[o])
+                let byte = bytes(1)[at];
+                let stored = match zero {
+                    None => i32::from(byte.cast_signed()),
+                    Some(zero) => i32::from(byte) - zero,
+                };
+                f64::from(stored) * f64::from(weight_scales[o])
             };
             // All weights once, an output each, in the order in which they are met.
             let weights: Vec<Vec<f64>> = (0..outputs)

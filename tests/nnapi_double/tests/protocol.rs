@@ -194,6 +194,35 @@ fn a_layer_differs_by_one_rounding() {
 }
 
 #[test]
+fn before_scales_of_channels_a_network_with_one_scale_runs_as_after() {
+    let embedder = embedder();
+    let whole = network(embedder.backbone());
+    let mut stem = whole.layers[0].clone();
+    let NetworkOperator::Convolution(convolution) = &mut stem.operator else {
+        unreachable!()
+    };
+    let scale = convolution.scales.iter().copied().fold(f32::MAX, f32::min);
+    convolution.scales.fill(scale);
+    let alone = Network {
+        values: whole.values.clone(),
+        taps: vec![stem.output],
+        layers: vec![stem],
+        tap_names: vec!["stem".to_owned()],
+    };
+    let photo = picture((96, 64), 2);
+    let maps = [27, 28, 29].map(|level| {
+        let double = Double::new(SOUND);
+        let nnapi = Nnapi::open(double.options(level)).unwrap();
+        let maps = nnapi.prepare(&alone).unwrap().run(&photo).unwrap();
+        drop(nnapi);
+        assert_eq!(double.report(), NOTHING_LIVES);
+        maps
+    });
+    assert_eq!(maps[0], maps[2]);
+    assert_eq!(maps[1], maps[2]);
+}
+
+#[test]
 fn a_device_that_does_not_run_all_of_it_runs_none_of_it() {
     let double = Double::new(Behaviour {
         refuses: CONVOLUTION,
@@ -278,6 +307,8 @@ fn the_double_is_judged_like_any_driver() {
     assert!(!remembered);
     assert!(judged(&double, 1.0).1);
     assert_eq!(double.report(), NOTHING_LIVES);
+    // What was measured counts, not what was asked then.
+    assert!(matches!(judged(&double, 0.0), (DelegateVerdict::Accepted(_), true)));
     // Whatever its speed, it is taken where that is asked for.
     let double = Double::new(SOUND);
     assert!(matches!(

@@ -25,6 +25,9 @@ pub(crate) struct Arguments {
     /// Android's API level
     #[arg(long, value_name = "LEVEL")]
     api_level: Option<u32>,
+    /// Judge NNAPI on Android 15 and later, too
+    #[arg(long)]
+    allow_deprecated: bool,
     /// Accept a delegate at any speed: its accuracy alone is judged
     #[arg(long)]
     any_speed: bool,
@@ -44,6 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let (Some(library), Some(level)) = (&arguments.nnapi, arguments.api_level) {
         let options = NnapiOptions {
             library: library.clone(),
+            allow_deprecated: arguments.allow_deprecated,
             ..NnapiOptions::new(level, cache.path())
         };
         candidates.push(Candidate {

@@ -54,7 +54,8 @@ impl CoreMl {
         device: impl Into<String>,
     ) -> Result<Self, DelegateError> {
         autoreleasepool(|_| {
-            let compiled = url(&compiled(package, cache)?)?;
+            let (digest, path) = compiled(package, cache)?;
+            let compiled = url(&path)?;
             // SAFETY: plain setters and constructors of objects that are ours alone.
             let model = unsafe {
                 let configuration = MLModelConfiguration::new();
@@ -63,14 +64,14 @@ impl CoreMl {
             };
             Ok(Self {
                 model: Shared(model.map_err(|error| failed("loading the model", &error))?),
-                device: device.into(),
+                device: format!("{}, program {digest}", device.into()),
             })
         })
     }
 }
 
-/// The compiled model in the cache, which is made where it is missing.
-fn compiled(package: &Path, cache: &Path) -> Result<PathBuf, DelegateError> {
+/// The package's digest, and the compiled model in the cache, which is made where it is missing.
+fn compiled(package: &Path, cache: &Path) -> Result<(String, PathBuf), DelegateError> {
     let io = |path: &Path, error: std::io::Error| DelegateError::Unavailable {
         reason: format!("{}: {error}", path.display()),
     };
@@ -86,7 +87,7 @@ fn compiled(package: &Path, cache: &Path) -> Result<PathBuf, DelegateError> {
         .collect();
     let kept = cache.join(format!("coreml-{name}.mlmodelc"));
     if kept.is_dir() {
-        return Ok(kept);
+        return Ok((name, kept));
     }
     std::fs::create_dir_all(cache).map_err(|error| io(cache, error))?;
     let from = url(package)?;
@@ -105,7 +106,7 @@ fn compiled(package: &Path, cache: &Path) -> Result<PathBuf, DelegateError> {
     // Another process may have been faster: its result is as good.
     match std::fs::rename(&made, &kept) {
         Err(error) if !kept.is_dir() => Err(io(&kept, error)),
-        _ => Ok(kept),
+        _ => Ok((name, kept)),
     }
 }
 

@@ -11,6 +11,7 @@ mod network;
 #[cfg(all(feature = "nnapi", unix))]
 mod nnapi;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
 use super::FeatureMap;
@@ -83,15 +84,65 @@ pub enum DelegateError {
     },
 }
 
-/// What a delegate has compiled, by width and height of the input.
-pub(crate) type Networks = Vec<([u32; 2], Box<dyn PreparedNetwork>)>;
+/// What a delegate has compiled for one size of input.
+pub(crate) struct Compiled {
+    /// Width and height.
+    size: [u32; 2],
+    /// Rows, columns, channels of each tap.
+    taps: Vec<[usize; 3]>,
+    prepared: Box<dyn PreparedNetwork>,
+}
+
+impl Compiled {
+    pub(crate) fn new(
+        size: [u32; 2],
+        network: &Network,
+        delegate: &dyn Delegate,
+    ) -> Result<Self, DelegateError> {
+        let taps = network.taps.iter().map(|&tap| network.values[tap].shape);
+        Ok(Self {
+            size,
+            taps: taps.collect(),
+            prepared: guarded("preparing", || delegate.prepare(network))?,
+        })
+    }
+
+    /// Runs it, and sees that what comes back are the maps that were asked for.
+    fn run(&self, pixels: &Pixels) -> Result<Vec<FeatureMap>, DelegateError> {
+        let maps = guarded("running", || self.prepared.run(pixels))?;
+        let found: Vec<_> = maps
+            .iter()
+            .map(|map| [map.height(), map.width(), map.channels()])
+            .collect();
+        if found == self.taps {
+            return Ok(maps);
+        }
+        Err(DelegateError::Failed {
+            call: "running".to_owned(),
+            reason: format!("maps of {:?} expected, found {found:?}", self.taps),
+        })
+    }
+}
+
+/// Runs a delegate's code; its panic is its failure.
+pub(crate) fn guarded<T>(
+    what: &str,
+    run: impl FnOnce() -> Result<T, DelegateError>,
+) -> Result<T, DelegateError> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        Err(DelegateError::Failed {
+            call: what.to_owned(),
+            reason: "it panicked".to_owned(),
+        })
+    })
+}
 
 /// A delegate that was judged good, with the networks it has compiled: it runs the sizes of input that
 /// it was judged on, and no others.
 pub struct Accelerated {
     description: DelegateDescription,
     least_cosine: f32,
-    networks: Networks,
+    networks: Vec<Compiled>,
     failure: Mutex<Option<DelegateError>>,
 }
 
@@ -105,14 +156,11 @@ impl std::fmt::Debug for Accelerated {
 }
 
 impl Accelerated {
-    pub(crate) fn new(
-        description: DelegateDescription,
-        least_cosine: f32,
-        networks: Networks,
-    ) -> Self {
+    /// Not judged yet.
+    pub(crate) fn new(description: DelegateDescription, networks: Vec<Compiled>) -> Self {
         Self {
             description,
-            least_cosine,
+            least_cosine: 0.0,
             networks,
             failure: Mutex::default(),
         }
@@ -139,7 +187,7 @@ impl Accelerated {
 
     /// The widths and heights of input that it runs.
     pub fn sizes(&self) -> impl Iterator<Item = [u32; 2]> {
-        self.networks.iter().map(|(size, _)| *size)
+        self.networks.iter().map(|network| network.size)
     }
 
     /// Why it no longer runs; `None` while it does. After one failure it is not asked again.
@@ -154,7 +202,7 @@ impl Accelerated {
     /// The maps, or `None` where the plan has to run: another size, or a driver that failed.
     pub(crate) fn run(&self, pixels: &Pixels) -> Option<Vec<FeatureMap>> {
         let size = [pixels.width(), pixels.height()];
-        let (_, network) = self.networks.iter().find(|(of, _)| *of == size)?;
+        let network = self.networks.iter().find(|network| network.size == size)?;
         if self.failed().is_some() {
             return None;
         }

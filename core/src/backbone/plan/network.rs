@@ -186,8 +186,8 @@ impl Layout<'_> {
             }
             let total: i64 = weights.iter().map(|&weight| i64::from(weight)).sum();
             let moved = (f64::from(offset) / f64::from(multiplier)).round_ties_even();
-            let whole =
-                i64::from(parameters.bias[place]) + i64::from(from.zero) * total + moved as i64;
+            let whole = (i64::from(parameters.bias[place]) + i64::from(from.zero) * total)
+                .saturating_add(moved as i64);
             let whole = i32::try_from(whole)
                 .map_err(|_| format!("a bias of 32 bits expected, found {whole}"))?;
             scales.push(scale);

@@ -20,6 +20,8 @@ use super::api::{self, OperandType};
 use super::objects::{DeviceChoice, Memory, Model, Runtime, call};
 use super::{Encoding, NnapiOptions};
 
+/// The API level that brought weights with a scale a channel.
+const PER_CHANNEL_LEVEL: u32 = 29;
 /// Weights and biases begin at multiples of this in their file.
 const ALIGNMENT: usize = 64;
 
@@ -41,7 +43,7 @@ pub(super) fn build(
     network: &Network,
     options: &NnapiOptions,
 ) -> Result<Built, DelegateError> {
-    let weights = Weights::write(network, &options.cache)?;
+    let weights = Weights::write(network, options)?;
     let memory = match weights.length {
         0 => None,
         length => Some(Memory::of_file(runtime, &weights.file, length)?),
@@ -134,7 +136,10 @@ struct Weights {
 }
 
 impl Weights {
-    fn write(network: &Network, cache: &Path) -> Result<Self, DelegateError> {
+    fn write(network: &Network, options: &NnapiOptions) -> Result<Self, DelegateError> {
+        let cache = &options.cache;
+        // Before scales a channel, weights are bytes around 128.
+        let flip = if options.api_level < PER_CHANNEL_LEVEL { 0x80 } else { 0 };
         let mut bytes: Vec<u8> = Vec::new();
         let mut append = |new: &mut dyn Iterator<Item = u8>| {
             bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
@@ -145,7 +150,8 @@ impl Weights {
         let mut places = Vec::new();
         for layer in &network.layers {
             if let NetworkOperator::Convolution(convolution) = &layer.operator {
-                let mut weights = ordered(convolution).into_iter().map(i8::cast_unsigned);
+                let weights = ordered(convolution).into_iter();
+                let mut weights = weights.map(|weight| weight.cast_unsigned() ^ flip);
                 let mut bias = convolution.bias.iter().flat_map(|bias| bias.to_le_bytes());
                 places.push([append(&mut weights), append(&mut bias)]);
             }
@@ -361,7 +367,18 @@ impl Builder<'_> {
                 self.convolution(layer, convolution, inputs[0], places, output)
             }
             NetworkOperator::Add => self.arithmetic(layer, api::ADD, inputs, output),
-            NetworkOperator::Multiply => self.arithmetic(layer, api::MUL, inputs, output),
+            NetworkOperator::Multiply => {
+                let scale = |value: usize| self.network.values[value].scale;
+                let product = scale(layer.inputs[0]) * scale(layer.inputs[1]);
+                if scale(layer.output) <= product {
+                    let reason = format!(
+                        "NNAPI multiplies where the output's scale is above the product {product:e} of its inputs', found {:e}",
+                        scale(layer.output)
+                    );
+                    return Err(unsupported(layer, reason));
+                }
+                self.arithmetic(layer, api::MUL, inputs, output)
+            }
             NetworkOperator::HardSwish => {
                 if self.options.api_level < 30 {
                     return Err(unsupported(
@@ -408,7 +425,11 @@ impl Builder<'_> {
         let weights = self.weights(layer, convolution, dimensions, channel_dim)?;
         self.mapped_constant(weights, places[0])?;
         // Per channel the step of a bias follows from those of its input and weights, and stands as 0.
-        let bias = self.operand(api::TENSOR_INT32, &[outputs as u32], 0.0, 0)?;
+        let step = match self.options.api_level < PER_CHANNEL_LEVEL {
+            true => self.network.values[layer.inputs[0]].scale * convolution.scales[0],
+            false => 0.0,
+        };
+        let bias = self.operand(api::TENSOR_INT32, &[outputs as u32], step, 0)?;
         self.mapped_constant(bias, places[1])?;
         let mut inputs = vec![input, weights, bias];
         self.sides(&mut inputs, window.padding)?;
@@ -445,11 +466,11 @@ impl Builder<'_> {
         dimensions: [usize; 4],
         channel_dim: u32,
     ) -> Result<u32, DelegateError> {
-        if self.options.api_level < 29 {
-            let reason = "weights with a scale a channel need API level 29".to_owned();
-            return Err(unsupported(layer, reason));
-        }
         let dimensions = dimensions.map(|side| side as u32);
+        if self.options.api_level < PER_CHANNEL_LEVEL {
+            let scale = self.one_scale(layer, convolution)?;
+            return self.operand(api::TENSOR_QUANT8_ASYMM, &dimensions, scale, 128);
+        }
         let kind = api::TENSOR_QUANT8_SYMM_PER_CHANNEL;
         let operand = self.operand(kind, &dimensions, 0.0, 0)?;
         let parameters = api::SymmPerChannelQuantParams {
@@ -467,6 +488,27 @@ impl Builder<'_> {
             )
         )?;
         Ok(operand)
+    }
+
+    /// The one scale of all weights, which the sum's step must stay below the output's with.
+    fn one_scale(
+        &self,
+        layer: &NetworkLayer,
+        convolution: &NetworkConvolution,
+    ) -> Result<f32, DelegateError> {
+        let scale = convolution.scales[0];
+        if convolution.scales.iter().any(|other| *other != scale) {
+            let reason = format!("weights with a scale a channel need API level {PER_CHANNEL_LEVEL}");
+            return Err(unsupported(layer, reason));
+        }
+        let step = self.network.values[layer.inputs[0]].scale * scale;
+        if self.network.values[layer.output].scale <= step {
+            let reason = format!(
+                "before API level {PER_CHANNEL_LEVEL} the output's scale must be above the sum's {step:e}"
+            );
+            return Err(unsupported(layer, reason));
+        }
+        Ok(scale)
     }
 
     fn arithmetic(

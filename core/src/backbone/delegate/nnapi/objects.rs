@@ -1,6 +1,7 @@
 //! The runtime's objects, each freed exactly once and after all that is made of it.
 
 use std::ffi::{CStr, c_char, c_int};
+use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::ptr;
@@ -12,8 +13,8 @@ use super::api::{self, DEVICE_CPU, Functions, NO_ERROR, PROT_READ, code_name};
 /// The open library.
 pub(super) struct Runtime {
     pub(super) functions: Functions,
-    /// Keeps the functions where they are.
-    _library: libloading::Library,
+    /// Keeps the functions where they are. Never closed: a driver may have threads of its own in it.
+    _library: ManuallyDrop<libloading::Library>,
 }
 
 /// A device that may be chosen.
@@ -60,8 +61,8 @@ pub(super) use call;
 impl Runtime {
     pub(super) fn open(library: &Path, level: u32) -> Result<Arc<Self>, DelegateError> {
         let unavailable = |reason: String| DelegateError::Unavailable { reason };
-        // SAFETY: the system's library runs no code of its own when it is opened; a path to another is given by who
-        // vouches for it.
+        // SAFETY: opening runs the library's own start-up code; the system's is trusted with that, and a path to another
+        // is given by who vouches for it.
         let opened = unsafe { libloading::Library::new(library) }
             .map_err(|error| unavailable(format!("{}: {error}", library.display())))?;
         // SAFETY: libneuralnetworks.so has the header's signatures, and `_library` outlives the functions.
@@ -73,7 +74,7 @@ impl Runtime {
         })?;
         Ok(Arc::new(Self {
             functions,
-            _library: opened,
+            _library: ManuallyDrop::new(opened),
         }))
     }
 
