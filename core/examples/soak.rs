@@ -267,7 +267,12 @@ fn soak(seconds: u64, folder: &Path) -> Result<(serde_json::Value, bool), Box<dy
         || median(late, |s| s.files) > median(early, |s| s.files)
         || median(late, |s| s.threads) > median(early, |s| s.threads);
     let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    let happened = [&counts.answers, &counts.updates, &counts.server_answered, &counts.server_failed];
+    let happened = [
+        &counts.answers,
+        &counts.updates,
+        &counts.server_answered,
+        &counts.server_failed,
+    ];
     let sound = !grew
         && samples.len() >= 20
         && happened.into_iter().all(|happened| count(happened) > 0)

@@ -216,7 +216,11 @@ fn one_that_is_slow_wrong_or_broken_leaves_the_plan() {
         gives_nothing: true,
         ..Driver::default()
     };
-    assert!(verdict(&gives_nothing, 0.0).to_string().contains("expected, found []"));
+    assert!(
+        verdict(&gives_nothing, 0.0)
+            .to_string()
+            .contains("expected, found []")
+    );
 }
 
 #[test]
@@ -265,7 +269,10 @@ fn one_that_ends_the_process_is_not_tried_again() {
         ..Driver::default()
     };
     let survived = selected(&embedder, &driver_of_today, &options(cache.path()));
-    assert!(matches!(survived.reports[0].verdict, DelegateVerdict::Refused { .. }));
+    assert!(matches!(
+        survived.reports[0].verdict,
+        DelegateVerdict::Refused { .. }
+    ));
     die();
     die();
     for _ in 0..2 {

@@ -58,7 +58,7 @@ impl Default for RunOptions<'_> {
 }
 
 impl RunOptions<'_> {
-    pub(super) fn stop(&self) -> Stop<'_> {
+    pub(crate) fn stop(&self) -> Stop<'_> {
         Stop {
             cancel: self.cancel,
             deadline: self.deadline,

@@ -133,7 +133,9 @@ impl std::fmt::Display for DelegateVerdict {
             Self::Inaccurate(measured) => say("too far from the plan", measured),
             Self::Slow(measured) => say("not faster than the plan", measured),
             Self::Refused { reason } => write!(f, "does not run: {reason}"),
-            Self::Crashed => f.write_str("ended the process when it was tried, twice in a row; not tried again"),
+            Self::Crashed => {
+                f.write_str("ended the process when it was tried, twice in a row; not tried again")
+            }
         }
     }
 }
@@ -188,7 +190,10 @@ fn consider(
         // What was measured, by what is asked now.
         let verdict = judge::verdict(record.measured, options);
         if !matches!(verdict, DelegateVerdict::Accepted(_)) {
-            return (None, report(Some(record.description.clone()), verdict, true));
+            return (
+                None,
+                report(Some(record.description.clone()), verdict, true),
+            );
         }
     }
     let marker = match Marker::set(options, name, fingerprint) {
@@ -238,11 +243,12 @@ fn compile(
     options: &SelectOptions,
 ) -> Result<Vec<Compiled>, DelegateError> {
     let sizes = options.sizes.iter().map(|&[width, height]| {
-        let network = embedder.backbone().network(width, height).map_err(|error| {
-            DelegateError::Unavailable {
+        let network = embedder
+            .backbone()
+            .network(width, height)
+            .map_err(|error| DelegateError::Unavailable {
                 reason: error.to_string(),
-            }
-        })?;
+            })?;
         Compiled::new([width, height], &network, delegate)
     });
     sizes.collect()

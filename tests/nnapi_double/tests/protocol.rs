@@ -308,7 +308,10 @@ fn the_double_is_judged_like_any_driver() {
     assert!(judged(&double, 1.0).1);
     assert_eq!(double.report(), NOTHING_LIVES);
     // What was measured counts, not what was asked then.
-    assert!(matches!(judged(&double, 0.0), (DelegateVerdict::Accepted(_), true)));
+    assert!(matches!(
+        judged(&double, 0.0),
+        (DelegateVerdict::Accepted(_), true)
+    ));
     // Whatever its speed, it is taken where that is asked for.
     let double = Double::new(SOUND);
     assert!(matches!(

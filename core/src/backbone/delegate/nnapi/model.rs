@@ -139,7 +139,11 @@ impl Weights {
     fn write(network: &Network, options: &NnapiOptions) -> Result<Self, DelegateError> {
         let cache = &options.cache;
         // Before scales a channel, weights are bytes around 128.
-        let flip = if options.api_level < PER_CHANNEL_LEVEL { 0x80 } else { 0 };
+        let flip = if options.api_level < PER_CHANNEL_LEVEL {
+            0x80
+        } else {
+            0
+        };
         let mut bytes: Vec<u8> = Vec::new();
         let mut append = |new: &mut dyn Iterator<Item = u8>| {
             bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
@@ -498,7 +502,8 @@ impl Builder<'_> {
     ) -> Result<f32, DelegateError> {
         let scale = convolution.scales[0];
         if convolution.scales.iter().any(|other| *other != scale) {
-            let reason = format!("weights with a scale a channel need API level {PER_CHANNEL_LEVEL}");
+            let reason =
+                format!("weights with a scale a channel need API level {PER_CHANNEL_LEVEL}");
             return Err(unsupported(layer, reason));
         }
         let step = self.network.values[layer.inputs[0]].scale * scale;
