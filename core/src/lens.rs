@@ -168,6 +168,24 @@ pub enum LensError {
     Limit(#[from] LimitExceeded),
 }
 
+impl Answer {
+    /// The answer of a device without an index: no hits. With `remote::IndexState::Missing` a server is asked.
+    pub fn without_index(descriptor: Descriptor) -> Self {
+        Self {
+            hits: Vec::new(),
+            evidence: Vec::new(),
+            heat_maps: Vec::new(),
+            verdict: Verdict::NoMatch,
+            confidence: 0.0,
+            rival: None,
+            descriptor,
+            delegate: None,
+            source: Source::Local,
+            times: Times::default(),
+        }
+    }
+}
+
 impl LensError {
     /// Whether nothing is wrong: [`Query::cancel`] was raised.
     pub fn is_cancelled(&self) -> bool {

@@ -32,8 +32,7 @@ pub(crate) async fn run_whole<T: Send + 'static>(
     on_thread(work).await
 }
 
-/// What `work` gives. Its type stays outside of the executor, which is in the library once instead of once a function:
-/// that is 60 KB.
+/// What `work` gives. Its type stays outside of the executor, which is in the library once instead of once a function.
 async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let result = Arc::new(Mutex::new(None));
     let place = result.clone();

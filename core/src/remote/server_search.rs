@@ -12,7 +12,7 @@ use crate::descriptor::Descriptor;
 use crate::fingerprint::Fingerprint;
 use crate::index::GroupBy;
 use crate::index::filter::Filter;
-use crate::lens::{Answer, Query, Source, Times};
+use crate::lens::{Answer, Query, Source};
 use crate::verdict::{Calibration, Verdict};
 
 /// A backend that can be asked: [`Client`](super::Client), or one of the app's own.
@@ -261,23 +261,5 @@ impl fmt::Debug for ServerSearch {
         f.debug_struct("ServerSearch")
             .field("policy", &self.policy)
             .finish_non_exhaustive()
-    }
-}
-
-impl Answer {
-    /// The answer of a device without an index: no hits. With [`IndexState::Missing`] a server is asked.
-    pub fn without_index(descriptor: Descriptor) -> Self {
-        Self {
-            hits: Vec::new(),
-            evidence: Vec::new(),
-            heat_maps: Vec::new(),
-            verdict: Verdict::NoMatch,
-            confidence: 0.0,
-            rival: None,
-            descriptor,
-            delegate: None,
-            source: Source::Local,
-            times: Times::default(),
-        }
     }
 }

@@ -9,8 +9,6 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::descriptor::Descriptor;
 use crate::fingerprint::Fingerprint;
-use crate::lens::{Source, Times};
-use crate::verdict::Verdict;
 
 const SIDE: u32 = 8;
 
@@ -62,20 +60,10 @@ fn session(searches: &Arc<AtomicUsize>, log: &Log) -> LiveSession {
 }
 
 fn answer() -> Answer {
-    Answer {
-        hits: Vec::new(),
-        evidence: Vec::new(),
-        heat_maps: Vec::new(),
-        verdict: Verdict::NoMatch,
-        confidence: 0.0,
-        rival: None,
-        descriptor: Descriptor {
-            fingerprint: Fingerprint::of_parts([b"model".as_slice()]),
-            values: Vec::new(),
-        },
-        source: Source::Local,
-        times: Times::default(),
-    }
+    Answer::without_index(Descriptor {
+        fingerprint: Fingerprint::of_parts([b"model".as_slice()]),
+        values: Vec::new(),
+    })
 }
 
 fn offer(session: &LiveSession, light: u8, at: u64) -> Offered {

@@ -5,8 +5,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use super::*;
 use crate::descriptor::Descriptor;
 use crate::fingerprint::Fingerprint;
-use crate::lens::{Source, Times};
-use crate::verdict::Verdict;
 
 const SIDE: u32 = 64;
 
@@ -90,21 +88,10 @@ impl Bench {
 }
 
 fn answer() -> Answer {
-    Answer {
-        hits: Vec::new(),
-        evidence: Vec::new(),
-        heat_maps: Vec::new(),
-        verdict: Verdict::NoMatch,
-        confidence: 0.0,
-        rival: None,
-        descriptor: Descriptor {
-            fingerprint: Fingerprint::of_parts([b"model".as_slice()]),
-            values: Vec::new(),
-        },
-        delegate: None,
-        source: Source::Local,
-        times: Times::default(),
-    }
+    Answer::without_index(Descriptor {
+        fingerprint: Fingerprint::of_parts([b"model".as_slice()]),
+        values: Vec::new(),
+    })
 }
 
 #[test]
