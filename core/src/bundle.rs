@@ -6,6 +6,7 @@
 //! the joint projection where the recipe has any, `card` name, licence and notes. The fingerprint
 //! covers all but the card.
 
+mod heads;
 mod learned;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ use crate::backbone::{Backbone, BackboneError, Preprocessing};
 use crate::container::{Container, ContainerError, ContainerWriter, Kind, Tag};
 use crate::descriptor::{Learned, Recipe, RecipeError, Whitening};
 use crate::fingerprint::Fingerprint;
+
+pub use heads::{AttributeHead, Heads, Labelling};
 
 const SPEC: Tag = Tag(*b"spec");
 const CARD: Tag = Tag(*b"card");
@@ -39,9 +42,32 @@ pub struct Spec {
     pub preprocessing: Preprocessing,
     /// Maps to the descriptor.
     pub recipe: Recipe,
+    /// What else the network says.
+    #[serde(default, skip_serializing_if = "Heads::is_empty")]
+    pub heads: Heads,
 }
 
 impl Spec {
+    /// What decides a descriptor, without heads.
+    pub fn new(preprocessing: Preprocessing, recipe: Recipe) -> Self {
+        Self {
+            preprocessing,
+            recipe,
+            heads: Heads::default(),
+        }
+    }
+
+    /// The outputs of the network that recipe and heads read, each once.
+    pub fn taps(&self) -> Vec<String> {
+        let mut taps = self.recipe.taps();
+        for tap in self.heads.taps() {
+            if !taps.contains(tap) {
+                taps.push(tap.clone());
+            }
+        }
+        taps
+    }
+
     /// Bytes of the network's inputs for one photo, all views at a time, at most.
     pub(crate) fn input_bytes(&self) -> u64 {
         self.recipe.views.input_bytes(&self.preprocessing.sizing)
@@ -174,6 +200,8 @@ impl Bundle {
         let spec: Spec = serde_json::from_slice(section(SPEC, "spec")?)
             .map_err(|error| content("spec", error.to_string()))?;
         spec.recipe.check()?;
+        let heads = spec.heads.check();
+        heads.map_err(|reason| content("spec", reason))?;
         let sizing = spec.preprocessing.sizing.check();
         sizing.map_err(|error| content("spec", error.to_string()))?;
         let inputs = spec.input_bytes();
@@ -347,7 +375,7 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec_pretty(value).expect("plain data serialises")
 }
 
-/// The recipe's name and the way in which it was fitted do not decide a descriptor. Without
+/// Heads, the recipe's name and the way in which it was fitted do not decide a descriptor. Without
 /// codebooks the fingerprint is that of recipes older than they are.
 fn fingerprint_of(
     spec: &Spec,
@@ -356,6 +384,7 @@ fn fingerprint_of(
     codebooks: &[u8],
 ) -> Fingerprint {
     let mut spec = spec.clone();
+    spec.heads = Heads::default();
     spec.recipe.name.clear();
     spec.recipe
         .parts
@@ -386,10 +415,7 @@ mod tests {
 
     fn parts() -> (Spec, Card, Learned) {
         let recipe = Recipe::new("tiny", vec![Part::new("t", Pool::Average, 1)]);
-        let spec = Spec {
-            preprocessing: Preprocessing::default(),
-            recipe,
-        };
+        let spec = Spec::new(Preprocessing::default(), recipe);
         let card = Card {
             name: "tiny".into(),
             licence: "MIT".into(),
@@ -421,6 +447,9 @@ mod tests {
         let mut renamed = spec.clone();
         renamed.recipe.name = "other".into();
         assert_eq!(of(&renamed, b"onnx".into(), &bytes), fingerprint);
+        let mut talkative = spec.clone();
+        talkative.heads.detector = Some("boxes".to_owned());
+        assert_eq!(of(&talkative, b"onnx".into(), &bytes), fingerprint);
         let mut weighted = spec.clone();
         weighted.recipe.parts[0].weight = 2.0;
         assert_ne!(of(&weighted, b"onnx".into(), &bytes), fingerprint);

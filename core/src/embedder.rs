@@ -8,6 +8,7 @@ use crate::descriptor::{
     DescribeError, Descriptor, HeatMap, LocalFeatures, Maps, attribute, describe,
 };
 use crate::image::{self, ImageError, Pixels, Region, Sizing};
+use crate::localise::{self, Focus, Located};
 use crate::rerank;
 
 /// A bundle whose network is loaded. Shared between threads by reference.
@@ -53,7 +54,7 @@ impl Embedder {
     /// # Errors
     /// [`BackboneError`] when the network cannot be read or lacks a tap of the recipe.
     pub fn new(bundle: Bundle) -> Result<Self, BackboneError> {
-        let taps = bundle.spec().recipe.taps();
+        let taps = bundle.spec().taps();
         let backbone = bundle.backbone(&taps)?;
         Ok(Self {
             bundle,
@@ -67,7 +68,7 @@ impl Embedder {
         &self.backbone
     }
 
-    /// Names what the network gave: its taps are those of the recipe.
+    /// Names what the network gave: its taps are those of the recipe and of the heads.
     pub fn maps<'a>(&'a self, maps: &'a [FeatureMap]) -> Maps<'a> {
         Maps::new(&self.taps, maps)
     }
@@ -142,7 +143,7 @@ impl Embedder {
         Ok(self.look(input, options)?.0)
     }
 
-    /// [`Embedder::embed_input`], and the maps of its first view: one a tap, in the order of the recipe's.
+    /// [`Embedder::embed_input`], and the maps of its first view: one a tap of the recipe and of the heads.
     ///
     /// # Errors
     /// As [`Embedder::embed_input`].
@@ -191,6 +192,28 @@ impl Embedder {
     pub fn heat_map(&self, maps: &[FeatureMap], other: &[f32]) -> Option<HeatMap> {
         let recipe = &self.bundle.spec().recipe;
         attribute(recipe, &self.maps(maps), self.bundle.learned(), other)
+    }
+
+    /// Where the thing is in a photo, of the maps that [`Embedder::look`] gives: the surest place first, at most
+    /// `most`. What stands out is looked for in the map of the recipe's part with the finest grid.
+    pub fn locate(&self, maps: &[FeatureMap], focus: Focus, most: usize) -> Vec<Located> {
+        let maps = self.maps(maps);
+        match focus {
+            Focus::Saliency => {
+                let taps = self.bundle.spec().recipe.parts.iter().map(|part| &part.tap);
+                let maps = taps.filter_map(|tap| maps.of(tap).ok());
+                // Of equals the deepest, which recipes name last.
+                let finest = maps.max_by_key(|map| map.height() * map.width());
+                let place = finest.and_then(localise::salient);
+                place.into_iter().take(most).collect()
+            }
+            Focus::Detector => {
+                let heads = &self.bundle.spec().heads;
+                let tap = heads.detector.as_ref();
+                let map = tap.and_then(|tap| maps.of(tap).ok());
+                map.map_or_else(Vec::new, |map| localise::detected(map, most))
+            }
+        }
     }
 
     /// The local features of a photo, of the maps that [`Embedder::look`] gives: of the recipe's part with the finest

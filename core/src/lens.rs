@@ -1,11 +1,13 @@
 //! The facade: one object, one call. A photo in, hits and a verdict out.
 
+mod look;
 mod update;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::attributes::Attribute;
 use crate::backbone::delegate::{Accelerated, DelegateDescription};
 use crate::backbone::{BackboneError, FeatureMap, RunOptions};
 use crate::bundle::{Bundle, BundleError};
@@ -14,14 +16,17 @@ use crate::descriptor::{Descriptor, HeatMap, LocalFeatures};
 use crate::embedder::{EmbedError, Embedder};
 #[cfg(feature = "codecs")]
 use crate::image::Photo;
-use crate::image::{Frame, ImageError, Orientation, Pixels, Region};
+use crate::image::{Frame, ImageError, Pixels, Region, Sizing};
 use crate::index::filter::Filter;
-use crate::index::{GroupBy, Hit, Index, IndexError, IndexQuery, Ranking};
+use crate::index::{GroupBy, Hit, Index, IndexError, Ranking};
 use crate::limits::{LimitExceeded, Limits};
+use crate::localise::{Focus, Located};
 use crate::rerank::{Candidate, Evidence, Rerank};
 use crate::verdict::{Calibration, Precision, Verdict};
 
 pub use update::{LensUpdate, NewPhoto};
+
+use look::Input;
 
 /// An index and the network that made it, ready to be asked.
 ///
@@ -52,6 +57,9 @@ pub struct Query {
     /// Ask four times, turned by quarter turns, and keep the best score of each item: for things
     /// that lie on a table. Costs four runs of the network.
     pub rotations: bool,
+    /// Look again at the places where things are, and keep the best score of each item: for a thing that is small in its
+    /// photo. Costs a run of the network a place.
+    pub focus: Option<Focus>,
     /// Answer only with items that meet these conditions on their payload.
     pub filter: Option<Filter>,
     /// One hit a group instead of one an item.
@@ -72,6 +80,7 @@ impl Default for Query {
             k: 10,
             region: None,
             rotations: false,
+            focus: None,
             filter: None,
             group_by: None,
             match_precision: Precision::default(),
@@ -87,7 +96,7 @@ impl Default for Query {
 pub struct Answer {
     /// At most `k` items. Re-ranked ones are ordered by what the second look says too; their scores stay the cosines.
     pub hits: Vec<Hit>,
-    /// What the second look saw of each hit; empty without [`Query::rerank`], or where the index has no local features.
+    /// What the second look, at the place and in the turn with the best hit, saw of each hit; empty without [`Query::rerank`], or where the index has no local features.
     pub evidence: Vec<Option<Evidence>>,
     /// Where the photo (upright, cropped to its region) is like each hit; empty without [`Query::explain`], or where the
     /// recipe is not linear.
@@ -98,8 +107,12 @@ pub struct Answer {
     pub confidence: f32,
     /// The best score of an item of another group than the best hit; `None` without hits or without another group.
     pub rival: Option<f32>,
-    /// What was searched with: of the photo, or of the quarter turn with the best hit.
+    /// What was searched with: of the photo, or of the place and quarter turn with the best hit.
     pub descriptor: Descriptor,
+    /// The place in the photo (upright, cropped to its region) that has the best hit; `None` when the whole has it.
+    pub place: Option<Located>,
+    /// What the bundle's heads say of what was searched with.
+    pub attributes: Vec<Attribute>,
     /// The delegate that ran the network, where one did.
     pub delegate: Option<Delegated>,
     /// Who answered.
@@ -179,6 +192,8 @@ impl Answer {
             confidence: 0.0,
             rival: None,
             descriptor,
+            place: None,
+            attributes: Vec::new(),
             delegate: None,
             source: Source::Local,
             times: Times::default(),
@@ -309,9 +324,9 @@ impl Lens {
     #[cfg(feature = "codecs")]
     pub fn search_file(&self, photo: &Path, query: &Query) -> Result<Answer, LensError> {
         let start = Instant::now();
-        let region = query.region.as_ref();
-        let photo = Photo::read(photo, region, self.embedder.sizing(), &self.limits.photo)?;
-        self.answer(|| self.embedder.photo_input(&photo, region), query, start)
+        let (region, sizing) = (query.region.as_ref(), self.decoded_for(query));
+        let photo = Photo::read(photo, region, &sizing, &self.limits.photo)?;
+        self.answer_photo(&photo, query, start)
     }
 
     /// Searches with an encoded photo in memory: JPEG, PNG or WebP.
@@ -321,9 +336,37 @@ impl Lens {
     #[cfg(feature = "codecs")]
     pub fn search_encoded(&self, photo: &[u8], query: &Query) -> Result<Answer, LensError> {
         let start = Instant::now();
-        let region = query.region.as_ref();
-        let photo = Photo::decode(photo, region, self.embedder.sizing(), &self.limits.photo)?;
-        self.answer(|| self.embedder.photo_input(&photo, region), query, start)
+        let (region, sizing) = (query.region.as_ref(), self.decoded_for(query));
+        let photo = Photo::decode(photo, region, &sizing, &self.limits.photo)?;
+        self.answer_photo(&photo, query, start)
+    }
+
+    /// What a photo is decoded for: a place in it needs more pixels than the whole.
+    #[cfg(feature = "codecs")]
+    fn decoded_for(&self, query: &Query) -> Sizing {
+        let sizing = *self.embedder.sizing();
+        let larger = Sizing {
+            longest_side: sizing.longest_side * 2,
+            ..sizing
+        };
+        match query.focus {
+            Some(_) if larger.check().is_ok() => larger,
+            _ => sizing,
+        }
+    }
+
+    #[cfg(feature = "codecs")]
+    fn answer_photo(
+        &self,
+        photo: &Photo,
+        query: &Query,
+        start: Instant,
+    ) -> Result<Answer, LensError> {
+        let input = |place: Option<&Region>| {
+            let region = part(query, place, photo.width(), photo.height())?;
+            self.embedder.photo_input(photo, region.as_ref())
+        };
+        self.answer(&input, query, start)
     }
 
     /// Searches with an upright picture in memory.
@@ -331,8 +374,11 @@ impl Lens {
     /// # Errors
     /// [`LensError`] when the region lies outside of the picture or the network does not run.
     pub fn search(&self, pixels: &Pixels, query: &Query) -> Result<Answer, LensError> {
-        let input = || self.embedder.input(pixels, query.region.as_ref());
-        self.answer(input, query, Instant::now())
+        let input = |place: Option<&Region>| {
+            let region = part(query, place, pixels.width(), pixels.height())?;
+            self.embedder.input(pixels, region.as_ref())
+        };
+        self.answer(&input, query, Instant::now())
     }
 
     /// Searches with a frame of a camera, whose region is given in the upright frame.
@@ -340,23 +386,32 @@ impl Lens {
     /// # Errors
     /// As [`Lens::search`].
     pub fn search_frame(&self, frame: &Frame<'_>, query: &Query) -> Result<Answer, LensError> {
-        let input = || frame.fit(query.region.as_ref(), self.embedder.sizing());
-        self.answer(input, query, Instant::now())
+        let [width, height] = frame.upright_size();
+        let input = |place: Option<&Region>| {
+            let region = part(query, place, width, height)?;
+            frame.fit(region.as_ref(), self.embedder.sizing())
+        };
+        self.answer(&input, query, Instant::now())
     }
 
     /// Searches with a picture that has the network's size already, as [`Frame::fit`] and [`Embedder::input`] make
-    /// it: for frames that must be handed back before the answer is there. The query's region is not looked at again.
+    /// it: for frames that must be handed back before the answer is there. The query's region is not looked at again, and
+    /// where it is focused, places are taken of this small picture.
     ///
     /// # Errors
     /// As [`Lens::search`].
     pub fn search_input(&self, input: Pixels, query: &Query) -> Result<Answer, LensError> {
-        self.answer(|| Ok(input), query, Instant::now())
+        let input = |place: Option<&Region>| match place {
+            Some(place) => self.embedder.input(&input, Some(place)),
+            None => Ok(input.clone()),
+        };
+        self.answer(&input, query, Instant::now())
     }
 
     /// `input` crops and resizes what has been decoded since `start`.
     fn answer(
         &self,
-        input: impl FnOnce() -> Result<Pixels, ImageError>,
+        input: &Input<'_>,
         query: &Query,
         start: Instant,
     ) -> Result<Answer, LensError> {
@@ -374,7 +429,7 @@ impl Lens {
 
     fn answer_in_time(
         &self,
-        input: impl FnOnce() -> Result<Pixels, ImageError>,
+        input: &Input<'_>,
         query: &Query,
         start: Instant,
     ) -> Result<Answer, LensError> {
@@ -383,19 +438,16 @@ impl Lens {
             // Never, where the sum is beyond what the clock can say.
             deadline: start.checked_add(self.limits.time),
         };
-        let decode = start.elapsed();
-        // Quarter turns are taken of the network's small input, not of the photo.
-        let mut input = input()?;
         let mut times = Times {
-            decode,
-            resize: start.elapsed() - decode,
+            decode: start.elapsed(),
             ..Times::default()
         };
+        let prepared = Instant::now();
         let filter = match &query.filter {
             Some(filter) => Some(self.index.prepare(filter)?),
             None => None,
         };
-        times.search = start.elapsed() - times.decode - times.resize;
+        times.search = prepared.elapsed();
         let run = RunOptions {
             delegate: self.delegate.as_deref(),
             cancel: stop.cancel,
@@ -403,55 +455,18 @@ impl Lens {
             max_bytes: self.limits.network_bytes,
             ..RunOptions::default()
         };
-        let mut best: Option<Ranking> = None;
-        let mut delegated = false;
-        // Of the photo as it is.
-        let mut upright = None;
-        // Of the turn with the best hit, and that hit's score.
-        let mut asked: Option<(Option<f32>, Descriptor)> = None;
-        // One hit is needed for the verdict even when none is wanted.
-        let depth = query.rerank.map_or(0, |rerank| rerank.depth);
-        let k = query.k.max(depth).max(1);
-        for turn in 0..if query.rotations { 4 } else { 1 } {
-            if turn > 0 {
-                input = Orientation::Rotate90.apply(input);
-            }
-            let (embedding, maps) = self.embedder.look(&input, &run)?;
-            delegated |= embedding.delegated;
-            times.backbone += embedding.backbone;
-            times.describe += embedding.describe;
-            let searched = Instant::now();
-            let descriptor = &embedding.descriptor;
-            let ranking = self.index.search(&IndexQuery {
-                filter: filter.as_ref(),
-                group_by: query.group_by.as_ref(),
-                stop,
-                ..IndexQuery::new(descriptor.fingerprint, &descriptor.values, k)
-            })?;
-            let score = ranking.hits.first().map(|hit| hit.score);
-            if asked.as_ref().is_none_or(|(best, _)| score > *best) {
-                asked = Some((score, descriptor.clone()));
-            }
-            best = Some(match (best, &query.group_by) {
-                (Some(best), Some(group_by)) => best.merge_groups(ranking, k, group_by),
-                (Some(best), None) => best.merge(ranking, k),
-                (None, _) => ranking,
-            });
-            times.search += searched.elapsed();
-            upright.get_or_insert((maps, embedding.descriptor.values));
-        }
-        let mut ranking = best.expect("at least one turn");
-        let (maps, values) = upright.expect("at least one turn");
-        let (_, descriptor) = asked.expect("at least one turn");
+        let mut seen = self.look(input, query, filter.as_ref(), &run, &mut times)?;
+        let mut ranking = std::mem::take(&mut seen.ranking);
         let looked = Instant::now();
         let mut evidence = Vec::new();
         stop.check().map_err(IndexError::from)?;
         if let Some(rerank) = &query.rerank {
             let local = match self.index.has_local_features() {
-                true => self.embedder.local_features(&maps),
+                true => self.embedder.local_features(&seen.best.maps),
                 false => None,
             };
-            (ranking, evidence) = self.second_look(rerank, &values, local.as_ref(), ranking)?;
+            let values = &seen.best.descriptor.values;
+            (ranking, evidence) = self.second_look(rerank, values, local.as_ref(), ranking)?;
         }
         times.search += looked.elapsed();
         let prior = Calibration::default();
@@ -466,7 +481,7 @@ impl Lens {
         if query.explain {
             for hit in &ranking.hits {
                 stop.check().map_err(IndexError::from)?;
-                heat_maps.extend(self.heat_map(&maps, hit)?);
+                heat_maps.extend(self.heat_map(seen.upright(), hit)?);
             }
         }
         times.total = start.elapsed();
@@ -477,11 +492,13 @@ impl Lens {
             verdict,
             confidence,
             rival: ranking.rival,
-            descriptor,
+            descriptor: seen.best.descriptor,
+            place: seen.best.place,
+            attributes: seen.best.attributes,
             delegate: self
                 .delegate
                 .as_ref()
-                .filter(|_| delegated)
+                .filter(|_| seen.delegated)
                 .map(|delegate| Delegated {
                     by: delegate.description().clone(),
                     least_cosine: delegate.least_cosine(),
@@ -522,5 +539,18 @@ impl Lens {
             .iter()
             .filter_map(|vector| self.embedder.heat_map(maps, vector));
         Ok(heat_maps.max_by(|a, b| a.total().total_cmp(&b.total())))
+    }
+}
+
+/// A place in what the query looks at, as a region of the whole picture.
+fn part(
+    query: &Query,
+    place: Option<&Region>,
+    width: u32,
+    height: u32,
+) -> Result<Option<Region>, ImageError> {
+    match place {
+        Some(place) => place.within(query.region.as_ref(), width, height).map(Some),
+        None => Ok(query.region),
     }
 }

@@ -2,7 +2,7 @@
 //! out, offline.
 //!
 //! The modules stand in the order in which data flows: [`image`] (pixels in), [`backbone`]
-//! (feature maps), [`descriptor`] (maps to a unit vector), [`index`] (nearest items), [`rerank`]
+//! (feature maps), [`descriptor`] (maps to a unit vector), [`localise`] (where the thing is), [`index`] (nearest items), [`rerank`]
 //! (a closer look at the best), [`verdict`] (is it really there). [`bundle`] holds what decides a descriptor; `embedder` makes it ready to
 //! run, and [`lens`] is the whole job as one object, within [`limits`]; [`live`] asks it with the
 //! frames of a camera, [`selection`] judges what may run the network instead of the processor, and `remote` asks a server
@@ -10,11 +10,13 @@
 
 pub mod image;
 
+pub mod attributes;
 pub mod backbone;
 pub mod bundle;
 pub mod descriptor;
 pub mod embedder;
 pub mod fingerprint;
+pub mod localise;
 
 pub mod container;
 pub mod index;

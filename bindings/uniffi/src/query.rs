@@ -117,6 +117,7 @@ impl Query {
             k: self.k as usize,
             region: self.region.map(Into::into),
             rotations: self.rotations,
+            focus: None,
             filter: self.filter.map(Into::into),
             group_by: self.group_by.map(|by| match by {
                 GroupBy::Group => index::GroupBy::Group,

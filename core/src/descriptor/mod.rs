@@ -43,6 +43,8 @@ pub use views::Views;
 pub use weighting::Weighting;
 pub use whitening::Whitening;
 
+pub(crate) use weighting::border_distance;
+
 #[cfg(feature = "build")]
 pub(crate) use {fisher::posteriors, mop::windows};
 

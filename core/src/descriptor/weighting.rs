@@ -88,7 +88,8 @@ fn rarity(map: &FeatureMap) -> Vec<f64> {
     locations.iter().map(weight).collect()
 }
 
-fn border_distance(map: &FeatureMap) -> Vec<f64> {
+/// The weights of [`Weighting::BorderDistance`], row by row: all 0 where nothing differs. O(H·W·C).
+pub(crate) fn border_distance(map: &FeatureMap) -> Vec<f64> {
     let (height, width) = (map.height(), map.width());
     let is_border = |at: usize| {
         let (y, x) = (at / width, at % width);

@@ -212,6 +212,14 @@ impl<'a> Frame<'a> {
         self.height
     }
 
+    /// Columns and rows of the upright frame.
+    pub(crate) fn upright_size(&self) -> [u32; 2] {
+        match self.orientation.swaps_sides() {
+            true => [self.height, self.width],
+            false => [self.width, self.height],
+        }
+    }
+
     /// About how bright a sample of the sensor is, 0 to 255; 0 outside of the frame.
     pub(crate) fn light(&self, x: u32, y: u32) -> u8 {
         let of = |plane: &Plane<'_>| {
@@ -235,10 +243,7 @@ impl<'a> Frame<'a> {
     /// [`ImageError::Parameter`] for a region outside of the frame or an impossible sizing.
     pub fn fit(&self, region: Option<&Region>, sizing: &Sizing) -> Result<Pixels, ImageError> {
         sizing.check()?;
-        let (mut width, mut height) = (self.width, self.height);
-        if self.orientation.swaps_sides() {
-            (width, height) = (height, width);
-        }
+        let [width, height] = self.upright_size();
         let divisor = divisor_for(width, height, region, sizing)?;
         let size = [self.width, self.height];
         let means = divisor > 1;

@@ -94,6 +94,31 @@ impl Region {
         })
     }
 
+    /// A part of a region (of the whole image without one), as a region of the image of `width` × `height`.
+    ///
+    /// # Errors
+    /// As [`Region::resolve`], of either.
+    pub fn within(
+        &self,
+        outer: Option<&Self>,
+        width: u32,
+        height: u32,
+    ) -> Result<Self, ImageError> {
+        let outer = match outer {
+            Some(outer) => outer.resolve(width, height)?,
+            None => Crop::whole(width, height),
+        };
+        let inner = self.resolve(outer.width, outer.height)?;
+        // Sides of images are far below 2³¹.
+        let corner = |a: u32, b: u32| i32::try_from(a + b).unwrap_or(i32::MAX);
+        Ok(Self::Pixels {
+            x: corner(outer.x, inner.x),
+            y: corner(outer.y, inner.y),
+            width: inner.width,
+            height: inner.height,
+        })
+    }
+
     fn outside(&self, axis: &str, side: u32) -> ImageError {
         wrong(format!("{self:?} holds none of the image's {side} {axis}"))
     }
@@ -239,6 +264,22 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn a_part_of_a_region_is_a_region_of_the_image() {
+        let middle = relative(0.25, 0.25, 0.5, 0.5);
+        assert_eq!(
+            middle.within(None, 100, 60).unwrap(),
+            pixels(25, 15, 50, 30)
+        );
+        let right = relative(0.5, 0.0, 0.5, 1.0);
+        assert_eq!(
+            middle.within(Some(&right), 100, 60).unwrap(),
+            pixels(63, 15, 25, 30)
+        );
+        assert!(pixels(60, 0, 5, 5).within(Some(&right), 100, 60).is_err());
+        assert!(middle.within(Some(&pixels(100, 0, 1, 1)), 100, 60).is_err());
     }
 
     #[test]

@@ -280,10 +280,7 @@ fn bundles() {
             codebooks: vec![(0..levels).map(books).collect()],
             joint: None,
         };
-        let spec = Spec {
-            preprocessing: preprocessing.clone(),
-            recipe,
-        };
+        let spec = Spec::new(preprocessing.clone(), recipe);
         let card = Card::default();
         match bundle::write(&path, &spec, &card, Network::Plan(&plan), &learned) {
             Ok(_) => write("bundle", name, &parts_of(&sections_of(&path, Kind::Bundle))),

@@ -55,6 +55,7 @@ pub(super) fn info(arguments: &Arguments) -> Result<ExitCode> {
             "taps": spec.recipe.taps(),
             "recipe": spec.recipe,
             "preprocessing": spec.preprocessing,
+            "heads": spec.heads,
             "licence": card.licence,
             "notes": card.notes,
         }))?;
@@ -73,6 +74,14 @@ pub(super) fn info(arguments: &Arguments) -> Result<ExitCode> {
             spec.recipe.taps().join(", ")
         ))?;
         print_line(format_args!("recipe          {}", spec.recipe.name))?;
+        if let Some(detector) = &spec.heads.detector {
+            print_line(format_args!("detector        {detector}"))?;
+        }
+        let heads = spec.heads.attributes.iter().map(|head| head.name.as_str());
+        let heads: Vec<&str> = heads.collect();
+        if !heads.is_empty() {
+            print_line(format_args!("attributes      {}", heads.join(", ")))?;
+        }
         print_line(format_args!(
             "input           longest side {}",
             spec.preprocessing.sizing.longest_side

@@ -32,6 +32,10 @@ pub(crate) struct Arguments {
     /// Photos to fit the recipe's whitening on; may be given again
     #[arg(long)]
     photos: Vec<PathBuf>,
+    /// What the network says besides, a JSON file: {"detector": TAP, "attributes": [{"name", "tap", "labels": […],
+    /// "labelling": "one_of" or "any_of"}]}; the bundle's own when absent
+    #[arg(long, value_name = "FILE")]
+    heads: Option<PathBuf>,
     /// Further outputs of the network to keep, for other recipes
     #[arg(long, value_delimiter = ',')]
     taps: Vec<String>,
@@ -71,9 +75,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let spec = Spec {
         preprocessing: source.preprocessing(),
         recipe,
+        heads: source.heads(arguments.heads.as_deref())?,
     };
     let photos = calibration_photos(arguments, &spec)?;
-    let mut taps = spec.recipe.taps();
+    let mut taps = spec.taps();
     taps.extend(arguments.taps.iter().cloned());
     let options = QuantiseOptions {
         ranges: match arguments.min_max {

@@ -19,6 +19,7 @@ use pocketlens::embedder::Embedder;
 use pocketlens::evaluation::{GroundTruth, Role, Row, Scores, mean, score};
 use pocketlens::index::Index;
 use pocketlens::lens::{Lens, Query};
+use pocketlens::localise::Focus;
 use pocketlens::verdict::Precision;
 use rayon::prelude::*;
 use serde_json::json;
@@ -72,6 +73,9 @@ pub(crate) struct Arguments {
     /// Ask in all four quarter turns and keep the best
     #[arg(long)]
     rotations: bool,
+    /// Look again where the thing is, and keep the best: saliency (what stands out) or detector (of the bundle)
+    #[arg(long, value_name = "saliency|detector", num_args = 0..=1, default_missing_value = "saliency")]
+    focus: Option<Focus>,
     /// Look at the best hundred again, part by part; JSON changes the weights
     #[arg(long, value_name = "JSON", num_args = 0..=1, default_missing_value = "{}")]
     rerank: Option<String>,
@@ -106,6 +110,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let query = Query {
         k: index.info().items as usize,
         rotations: arguments.rotations,
+        focus: arguments.focus,
         rerank,
         ..Query::default()
     };

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use pocketlens::backbone::{Backbone, Preprocessing};
-use pocketlens::bundle::{self, Bundle, Card, Network, Spec};
+use pocketlens::bundle::{self, Bundle, Card, Heads, Network, Spec};
 use pocketlens::descriptor::Recipe;
 use pocketlens::embedder::Embedder;
 use pocketlens::fit::{FitOptions, RecipeMoments, adapt, adapted_photos, fit, passes};
@@ -29,6 +29,10 @@ pub(crate) struct Arguments {
     /// A recipe's name (three-taps, late-512, …; a wrong one lists them all) or a JSON file
     #[arg(long, default_value = "three-taps")]
     recipe: String,
+    /// What the network says besides, a JSON file: {"detector": TAP, "attributes": [{"name", "tap", "labels": […],
+    /// "labelling": "one_of" or "any_of"}]}; the bundle's own when absent
+    #[arg(long, value_name = "FILE")]
+    heads: Option<PathBuf>,
     /// The bundle to write
     #[arg(long)]
     out: PathBuf,
@@ -76,6 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let spec = Spec {
         preprocessing: source.preprocessing(),
         recipe: recipe(&arguments.recipe)?,
+        heads: source.heads(arguments.heads.as_deref())?,
     };
     let stem = arguments
         .out
@@ -130,10 +135,9 @@ pub(super) fn refit(
     out: &Path,
     jobs: Option<usize>,
 ) -> Result<()> {
-    let preprocessing = bundle.spec().preprocessing.clone();
     let spec = Spec {
-        preprocessing,
         recipe: recipe(recipe_name)?,
+        ..bundle.spec().clone()
     };
     fit_to_file(
         bundle.network(),
@@ -215,6 +219,21 @@ impl Source {
             Self::Onnx(_) => Preprocessing::default(),
             Self::Bundle(bundle) => bundle.spec().preprocessing.clone(),
         }
+    }
+
+    /// Those of a file, or else those that a bundle's network has.
+    pub(super) fn heads(&self, file: Option<&Path>) -> Result<Heads> {
+        let heads = match (file, self) {
+            (Some(path), _) => {
+                let text = std::fs::read_to_string(path);
+                let text = text.with_context(|| path.display().to_string())?;
+                serde_json::from_str(&text).with_context(|| path.display().to_string())?
+            }
+            (None, Self::Bundle(bundle)) => bundle.spec().heads.clone(),
+            (None, Self::Onnx(_)) => Heads::default(),
+        };
+        heads.check().map_err(anyhow::Error::msg)?;
+        Ok(heads)
     }
 }
 
@@ -318,7 +337,7 @@ pub(super) fn fit_to_file(
     options: &FitOptions,
     jobs: Option<usize>,
 ) -> Result<()> {
-    let taps = spec.recipe.taps();
+    let taps = spec.taps();
     let preprocessing = spec.preprocessing.clone();
     let backbone = match network {
         Network::Onnx(onnx) => Backbone::from_onnx(onnx, preprocessing, &taps)?,

@@ -10,6 +10,7 @@ use pocketlens::image::{Limits, Pixels, Region, read_photo, resize};
 use pocketlens::index::filter::{Condition, Filter};
 use pocketlens::index::{GroupBy, Hit};
 use pocketlens::lens::{Answer, Lens, LensError, Query};
+use pocketlens::localise::Focus;
 use pocketlens::rerank::Rerank;
 use pocketlens::verdict::{Precision, Verdict};
 use serde_json::{Value, json};
@@ -35,6 +36,9 @@ pub(crate) struct Arguments {
     /// Ask in all four quarter turns and keep the best
     #[arg(long)]
     rotations: bool,
+    /// Look again where the thing is, and keep the best: saliency (what stands out) or detector (of the bundle)
+    #[arg(long, value_name = "saliency|detector", num_args = 0..=1, default_missing_value = "saliency")]
+    focus: Option<Focus>,
     /// Answer only with items whose payload meets these conditions: JSON, or @FILE. must, should,
     /// must_not; match, range, geo_radius, geo_bounding_box, has_id, is_empty, as in
     /// '{"must": [{"key": "price", "range": {"lt": 20}}]}'
@@ -78,6 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         k: arguments.k,
         region: arguments.roi,
         rotations: arguments.rotations,
+        focus: arguments.focus,
         filter: arguments.filter.as_deref().map(read_filter).transpose()?,
         group_by: arguments.group_by.clone(),
         match_precision: arguments.precision.unwrap_or_default(),
@@ -258,14 +263,28 @@ fn answer_json(photo: &Path, answer: &Answer) -> Value {
         }
         json
     });
-    json!({
+    let mut json = json!({
         "query": photo,
         "verdict": word(answer.verdict),
         "confidence": answer.confidence,
         "source": answer.source,
         "hits": hits.collect::<Vec<_>>(),
         "ms": ms,
-    })
+    });
+    if let Some(place) = &answer.place {
+        json["place"] = json!([place.x, place.y, place.width, place.height]);
+    }
+    if !answer.attributes.is_empty() {
+        let attributes = answer.attributes.iter().map(|attribute| {
+            json!({
+                "name": attribute.name,
+                "label": attribute.label,
+                "probability": attribute.probability,
+            })
+        });
+        json["attributes"] = attributes.collect();
+    }
+    json
 }
 
 fn print_answer(photo: &Path, answer: &Answer) -> Result<()> {
@@ -276,6 +295,14 @@ fn print_answer(photo: &Path, answer: &Answer) -> Result<()> {
         "{}: {verdict}, {confidence:.0} % sure, {total:.0} ms",
         photo.display()
     ))?;
+    for attribute in &answer.attributes {
+        print_line(format_args!(
+            "  {}: {}, {:.0} % sure",
+            attribute.name,
+            attribute.label,
+            100.0 * attribute.probability
+        ))?;
+    }
     for hit in &answer.hits {
         let group = if hit.group == hit.key {
             String::new()
