@@ -5,6 +5,7 @@ mod demo;
 mod fetch;
 mod filters;
 mod open_set;
+mod per_query;
 mod recipes;
 mod refusals;
 mod serve;
