@@ -11,6 +11,7 @@ mod per_query;
 mod recipes;
 mod worst;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -91,6 +92,10 @@ pub(crate) struct Arguments {
     /// Look at the best hundred again, part by part; JSON changes the weights
     #[arg(long, value_name = "JSON", num_args = 0..=1, default_missing_value = "{}")]
     rerank: Option<String>,
+    /// Build the index with vectors moved towards their N nearest, as index build --augment does
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = index::DEFAULT_NEIGHBOURS,
+        value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "recipes")]
+    augment: Option<u32>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -101,6 +106,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         return recipes::run(arguments, wanted);
     }
     let truth = GroundTruth::read(&arguments.folder)?;
+    if arguments.augment.is_some() {
+        check_apart(&truth)?;
+    }
     let scratch = Scratch::new()?;
     let bundle = match &arguments.recipe {
         None => open_bundle(arguments.bundle.as_deref())?,
@@ -138,6 +146,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     report(arguments, &truth, &index, &outcomes)
 }
 
+/// A query that is searched too would have moved what it asks for towards itself.
+fn check_apart(truth: &GroundTruth) -> Result<()> {
+    let asked: HashSet<&str> = truth.of(Role::Query).map(|row| row.path.as_str()).collect();
+    let mut searched = truth.rows.iter().filter(|row| row.role != Role::Query);
+    if let Some(both) = searched.find(|row| asked.contains(row.path.as_str())) {
+        bail!(
+            "--augment: {:?} is a query and in the database; what it asks for would have been moved towards it",
+            both.path
+        );
+    }
+    Ok(())
+}
+
 fn build(
     arguments: &Arguments,
     truth: &GroundTruth,
@@ -156,6 +177,7 @@ fn build(
     let options = BuildOptions {
         calibration_queries: 0,
         local_features: arguments.rerank.is_some(),
+        augment: arguments.augment.map(index::augmentation),
         ..BuildOptions::default()
     };
     build_whole(out, embedder, &entries, &options, arguments.jobs)?;
@@ -221,6 +243,7 @@ fn report(
             "recall@10": mean.recall_at_10,
             "dim": info.dim,
             "bytes_per_item": info.bytes_per_item,
+            "augmented": info.augmented,
             "ms_per_query": median,
             "fingerprint": info.fingerprint,
         }))?;

@@ -1,6 +1,7 @@
 //! The command as people and scripts use it: the program is run, and what it prints, writes and
 //! returns is looked at.
 
+mod augment;
 mod demo;
 mod fetch;
 mod filters;

@@ -60,6 +60,7 @@ mod tests {
     use pocketlens::build::{BuildOptions, Entry, build_index};
     use pocketlens::embedder::Embedder;
     use pocketlens::lens::Query;
+    use pocketlens::rerank::Augmentation;
 
     use super::super::super::open_bundle;
     use super::*;
@@ -93,34 +94,42 @@ mod tests {
         });
         let entries: Vec<Entry> = entries.collect();
         let embedder = Embedder::new(open_bundle(None).unwrap()).unwrap();
-        let options = BuildOptions {
-            calibration_queries: 0,
-            ..BuildOptions::default()
-        };
-        build_index(&at("i.plx"), &embedder, &entries, &options, &|_| {}).unwrap();
-        let lens = Lens::open(at("i.plx")).unwrap();
         let asked = at("asked.png");
         image::imageops::rotate270(&picture(2))
             .save(&asked)
             .unwrap();
-        let query = Query {
-            k: 4,
-            rotations: true,
-            ..Query::default()
+        // What was moved towards its neighbours is explained by what it was moved to.
+        let augmented = Augmentation {
+            neighbours: 1,
+            alpha: 3,
         };
-        let answer = lens.search_file(&asked, &query).unwrap();
-        let looks = looks(&lens, &asked, true).unwrap();
-        assert_eq!(looks.len(), 4);
-        for hit in &answer.hits {
-            let vectors = lens.index().vectors(&hit.key).unwrap();
-            let (look, heat) = warmest(&lens, &looks, &vectors).unwrap();
-            let off = heat.total() - f64::from(hit.score);
-            assert!(off.abs() < 0.01, "{}: {off}", hit.key);
-            if hit.key == "2.png" {
-                assert_eq!(look.degrees, 90);
-                assert_eq!((look.picture.width(), look.picture.height()), (160, 128));
+        for augment in [None, Some(augmented)] {
+            let options = BuildOptions {
+                calibration_queries: 0,
+                augment,
+                ..BuildOptions::default()
+            };
+            build_index(&at("i.plx"), &embedder, &entries, &options, &|_| {}).unwrap();
+            let lens = Lens::open(at("i.plx")).unwrap();
+            let query = Query {
+                k: 4,
+                rotations: true,
+                ..Query::default()
+            };
+            let answer = lens.search_file(&asked, &query).unwrap();
+            let looks = looks(&lens, &asked, true).unwrap();
+            assert_eq!(looks.len(), 4);
+            for hit in &answer.hits {
+                let vectors = lens.index().vectors(&hit.key).unwrap();
+                let (look, heat) = warmest(&lens, &looks, &vectors).unwrap();
+                let off = heat.total() - f64::from(hit.score);
+                assert!(off.abs() < 0.01, "{}: {off}", hit.key);
+                if hit.key == "2.png" {
+                    assert_eq!(look.degrees, 90);
+                    assert_eq!((look.picture.width(), look.picture.height()), (160, 128));
+                }
             }
+            assert_eq!(answer.hits[0].key, "2.png");
         }
-        assert_eq!(answer.hits[0].key, "2.png");
     }
 }

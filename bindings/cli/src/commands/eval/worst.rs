@@ -84,7 +84,9 @@ fn tiles(
     }
     let second = arguments.rerank.is_some().then_some("a second look");
     let turned = arguments.rotations.then_some("four quarter turns");
-    let settings: Vec<&str> = second.into_iter().chain(turned).collect();
+    let moved = arguments.augment.map(|_| "augmented vectors");
+    let settings = [second, turned, moved].into_iter().flatten();
+    let settings: Vec<&str> = settings.collect();
     if !settings.is_empty() {
         tiles.push(("asked with", settings.join(", ")));
     }
