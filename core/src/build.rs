@@ -1,20 +1,24 @@
 //! Catalogue to index: photos are decoded and described on every core, written in order, and the
-//! verdict is calibrated on the catalogue itself (`build/calibration.rs`).
+//! verdict is calibrated on the catalogue itself (`build/calibration.rs`). Where it is wanted, vectors are moved towards
+//! their neighbours before they are written (`build/augmentation.rs`).
 //!
 //! A photo that cannot be read is reported by name and the rest is indexed.
 
+mod augmentation;
 mod calibration;
 
 use std::path::{Path, PathBuf};
 
+use augmentation::{DescribedPhoto, Moved};
 use rayon::prelude::*;
 use serde_json::Value;
 
 use crate::backbone::{BackboneError, FeatureMap, RunOptions};
-use crate::descriptor::{Descriptor, LocalFeatures};
+use crate::descriptor::Descriptor;
 use crate::embedder::{EmbedError, Embedder};
 use crate::image::{ImageError, Limits, Photo};
-use crate::index::{IndexError, IndexUpdate, IndexWriter, ItemPhoto, Schema};
+use crate::index::{IndexError, IndexUpdate, IndexWriter, Schema};
+use crate::rerank::Augmentation;
 use crate::verdict::{Calibration, VerdictError};
 
 /// Photos in flight at a time; bounds memory, since a decoded photo takes up to 150 MB.
@@ -49,6 +53,9 @@ pub struct BuildOptions {
     /// Whether the local features of each photo are stored too, which [`Rerank`](crate::rerank::Rerank) needs: some
     /// 4 KB a photo.
     pub local_features: bool,
+    /// How far each photo's vector is moved towards its nearest of the whole catalogue; they stay as the model gives them
+    /// when absent. Memory for all vectors twice, time that grows with the square of the photos: for some ten thousand.
+    pub augment: Option<Augmentation>,
     /// Seed of the capture simulator.
     pub seed: u64,
     /// Kinds of columns that are demanded instead of inferred.
@@ -63,6 +70,7 @@ impl Default for BuildOptions {
             groups_of_variants: false,
             is_shard: false,
             local_features: false,
+            augment: None,
             seed: 1,
             columns: Schema::default(),
         }
@@ -93,6 +101,12 @@ pub enum BuildError {
     /// The bundle's parts do not belong together.
     #[error(transparent)]
     Embed(#[from] EmbedError),
+    /// A part of a catalogue does not hold the neighbours that the whole has.
+    #[error(
+        "a part of a catalogue cannot be augmented: the nearest neighbours of its photos are in the other parts too; build \
+         the whole catalogue in one go, or the parts without augmentation"
+    )]
+    AugmentedShard,
     /// Nothing is left to index.
     #[error("none of the {count} photos could be read; the first: {first}")]
     NoPhotos {
@@ -142,28 +156,46 @@ pub fn build_index(
     options: &BuildOptions,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<BuildReport, BuildError> {
+    if options.is_shard && options.augment.is_some() {
+        return Err(BuildError::AugmentedShard);
+    }
     let bundle = embedder.bundle();
     let mut writer = IndexWriter::create(out, bundle.bytes(), bundle.fingerprint(), bundle.dim())?;
     writer.set_columns(options.columns.clone());
-    let put = |photo: &ItemPhoto<'_>, local: Option<&LocalFeatures>| {
-        writer.push(photo)?;
-        local.map_or(Ok(()), |local| writer.push_local(photo.key, local))
+    // What is to be moved towards its neighbours waits until all are there.
+    let mut held = Vec::new();
+    let put = |photo| match options.augment {
+        None => DescribedPhoto::write(&photo, &photo.vector, &mut writer),
+        Some(_) => {
+            held.push(photo);
+            Ok(())
+        }
     };
-    let limits = &options.limits;
     let (indexed, failed) = describe(
         embedder,
         entries,
-        limits,
+        &options.limits,
         options.local_features,
         progress,
         put,
     )?;
+    let moved = options
+        .augment
+        .map(|augmentation| Moved::of(held, augmentation));
+    if let Some(moved) = &moved {
+        moved.write(&mut writer)?;
+    }
     if options.is_shard {
         writer = writer.as_shard();
     }
     let mut calibrated = None;
     writer.finish_with(|index| -> Result<Option<Calibration>, BuildError> {
-        let fitted = Calibration::fit(&calibration::observe(index, embedder, &indexed, options)?);
+        let asked = calibration::Asked {
+            index,
+            moved: moved.as_ref(),
+        };
+        let observed = calibration::observe(&asked, embedder, &indexed, options)?;
+        let fitted = Calibration::fit(&observed);
         let calibration = fitted.as_ref().ok().cloned();
         calibrated = Some(fitted);
         Ok(calibration)
@@ -177,7 +209,8 @@ pub fn build_index(
 }
 
 /// Adds entries to the index at `dir`, which `embedder`'s bundle made: items with new keys are added, those with known
-/// keys replaced, in one commit. The calibration stays as it is.
+/// keys replaced, in one commit. The calibration stays as it is, and vectors are as the model gives them in an index with
+/// [`BuildOptions::augment`], too.
 ///
 /// # Errors
 /// As [`build_index`].
@@ -193,9 +226,10 @@ pub fn add_to_index(
         .index()
         .check_fingerprint(embedder.bundle().fingerprint())?;
     let with_local = update.index().has_local_features();
-    let put = |photo: &ItemPhoto<'_>, local: Option<&LocalFeatures>| {
-        update.put(photo)?;
-        local.map_or(Ok(()), |local| update.put_local(photo.key, local))
+    let put = |photo: DescribedPhoto<'_>| {
+        update.put(&photo.with(&photo.vector))?;
+        let local = photo.local.as_ref();
+        local.map_or(Ok(()), |local| update.put_local(&photo.entry.key, local))
     };
     let (added, failed) = describe(embedder, entries, limits, with_local, progress, put)?;
     let photos = added.len();
@@ -228,7 +262,7 @@ fn describe<'a>(
     limits: &Limits,
     with_local: bool,
     progress: &(dyn Fn(usize) + Sync),
-    mut put: impl FnMut(&ItemPhoto<'_>, Option<&LocalFeatures>) -> Result<(), IndexError>,
+    mut put: impl FnMut(DescribedPhoto<'a>) -> Result<(), IndexError>,
 ) -> Result<Described<'a>, BuildError> {
     let mut failed = Vec::new();
     let mut indexed = Vec::new();
@@ -246,13 +280,11 @@ fn describe<'a>(
         for (entry, descriptor) in batch.iter().zip(described) {
             match descriptor {
                 Ok((descriptor, local)) => {
-                    let photo = ItemPhoto {
-                        key: &entry.key,
-                        group: entry.group.as_deref(),
-                        payload: &entry.payload,
-                        vector: &descriptor.values,
-                    };
-                    put(&photo, local.as_ref())?;
+                    put(DescribedPhoto {
+                        entry,
+                        vector: descriptor.values,
+                        local,
+                    })?;
                     indexed.push(entry);
                 }
                 Err(error @ EmbedError::Image(_)) => {

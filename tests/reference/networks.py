@@ -7,8 +7,27 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 
+# Name: channels, and how much coarser than the level before.
+LEVELS = {
+    "level1": (6, 4),
+    "level2": (7, 2),
+    "level3": (9, 2),
+    "level4": (8, 1),
+    "level5": (14, 1),
+    "level6": (16, 2),
+    "level7": (10, 1),
+    "level8": (18, 1),
+}
+
+
 def tiny_network(path: Path, seed: int = 7) -> None:
     """Three convolutions: `fine` (12 channels, stride 16) and `deep` (20 channels, stride 32), both behind a ReLU."""
+    levels = {"stem": (8, 4), "fine": (12, 4), "deep": (20, 2)}
+    chain(path, levels, ["fine", "deep"], seed)
+
+
+def chain(path: Path, levels: dict[str, tuple[int, int]], taps: list[str], seed: int = 7) -> None:
+    """A convolution a level, each behind a ReLU."""
     rng = np.random.default_rng(seed)
     nodes, constants = [], []
 
@@ -30,12 +49,13 @@ def tiny_network(path: Path, seed: int = 7) -> None:
         )
         nodes.append(helper.make_node("Relu", [f"{target}_linear"], [target]))
 
-    convolve("image", "stem", 3, 8, 4, 4)
-    convolve("stem", "fine", 8, 12, 4, 4)
-    convolve("fine", "deep", 12, 20, 2, 2)
+    source, inputs = "image", 3
+    for name, (channels, stride) in levels.items():
+        convolve(source, name, inputs, channels, stride, stride)
+        source, inputs = name, channels
     outputs = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, channels, f"h{name}", f"w{name}"])
-        for name, channels in (("fine", 12), ("deep", 20))
+        helper.make_tensor_value_info(tap, TensorProto.FLOAT, [1, levels[tap][0], f"h{tap}", f"w{tap}"])
+        for tap in taps
     ]
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, "h", "w"])
     graph = helper.make_graph(nodes, "tiny", [image], outputs, constants)

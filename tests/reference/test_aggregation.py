@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 
 import aggregation as numpy_says
-from networks import tiny_network
+from networks import LEVELS, chain, tiny_network
 from photo import photo_input
 from pictures import folder
 from program import pooled, run, sections, unit, whitening
@@ -163,6 +163,33 @@ def test_views_are_averaged(network, photos, tmp_path):
     expected = unit(projection @ (joined - mean))
     (line,) = [json.loads(line) for line in run("embed", photos[3], "--bundle", bundle, "--json").splitlines()]
     np.testing.assert_allclose(line["descriptor"], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("learned", ["pca", {"pairs": {"shrinkage": 0.03}}])
+def test_eight_levels_are_weighed_by_a_convolution_and_summed(photos, learned, tmp_path):
+    """The eight maps of different sizes, pooled to the coarsest by their maxima; what is learned stands for a 1×1
+    convolution before the sum over locations, with which it commutes."""
+    network = tmp_path / "levels.onnx"
+    taps = list(LEVELS)
+    chain(network, LEVELS, taps)
+    part = {"tap": taps[0], "fuse": taps[1:], "resize": "max", "pool": "average", "dim": 5, "whitening": learned}
+    bundle = fit(tmp_path, network, photos, {"name": "test", "parts": [part]})
+    mean, projection, _ = whitening(sections(bundle)["whit"])
+    assert projection.shape == (5, sum(channels for channels, _ in LEVELS.values()))
+    session = onnxruntime.InferenceSession(network)
+    (found,) = pooled(photos[:5], "--bundle", bundle)
+    lines = [json.loads(line) for line in run("embed", *photos[:5], "--bundle", bundle, "--json").splitlines()]
+    for photo, vector, line in zip(photos[:5], found, lines, strict=True):
+        image = ((photo_input(photo).astype(np.float32) - 127.5) / 127.5).transpose(2, 0, 1)[None]
+        maps = [planes[0].astype(np.float64) for planes in session.run(taps, {"image": image})]
+        assert len({planes.shape[1:] for planes in maps}) == 4
+        grid = numpy_says.joined(maps, np.max)
+        assert grid.shape[1:] == maps[-1].shape[1:]
+        np.testing.assert_allclose(vector, unit(grid.sum((1, 2))), atol=2e-5)
+        length = np.linalg.norm(grid.sum((1, 2)))
+        locations = grid[0].size
+        weighed = np.einsum("dc,chw->dhw", projection, grid / length - mean[:, None, None] / locations)
+        np.testing.assert_allclose(line["descriptor"], unit(weighed.sum((1, 2))), atol=1e-4)
 
 
 def test_a_joint_projection_whitens_the_joined_parts(network, photos, tmp_path):

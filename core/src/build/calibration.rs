@@ -9,11 +9,12 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
+use super::augmentation::{First, Moved};
 use super::{BuildError, BuildOptions, Entry, embed_file, group_of};
 use crate::descriptor::Descriptor;
 use crate::embedder::Embedder;
 use crate::image;
-use crate::index::{Index, IndexQuery, Ranking};
+use crate::index::{Index, IndexQuery};
 use crate::simulate::{CaptureSimulator, Settings};
 use crate::verdict::Observation;
 
@@ -24,9 +25,49 @@ const LONE_UNLESS: usize = 4;
 /// Fewest photos with siblings that are asked for alone.
 const FEWEST_SIBLINGS: usize = 20;
 
+/// Who is asked: the index, or, where vectors were moved, one that was built without what is left out.
+pub(super) struct Asked<'a> {
+    pub(super) index: &'a Index,
+    pub(super) moved: Option<&'a Moved<'a>>,
+}
+
+/// What a question leaves out.
+#[derive(Clone, Copy, Default)]
+struct LeftOut<'a> {
+    groups: &'a [&'a str],
+    /// Photos with just this vector.
+    photo: Option<&'a [f32]>,
+}
+
+impl Asked<'_> {
+    fn first(
+        &self,
+        descriptor: &Descriptor,
+        left_out: LeftOut<'_>,
+    ) -> Result<Option<First>, BuildError> {
+        if let Some(moved) = self.moved {
+            return Ok(moved.first(&descriptor.values, |photo| {
+                left_out.groups.contains(&group_of(photo.entry))
+                    || left_out.photo == Some(&*photo.vector)
+            }));
+        }
+        let ranking = self.index.search(&IndexQuery {
+            excluding_groups: left_out.groups,
+            excluding_photo: left_out.photo,
+            ..IndexQuery::new(descriptor.fingerprint, &descriptor.values, 1)
+        })?;
+        let best = ranking.score_and_margin().zip(ranking.hits.first());
+        Ok(best.map(|((score, margin), hit)| First {
+            group: hit.group.clone(),
+            score,
+            margin,
+        }))
+    }
+}
+
 /// Two observations for each query; photos that can no longer be read give none.
 pub(super) fn observe(
-    index: &Index,
+    asked: &Asked<'_>,
     embedder: &Embedder,
     entries: &[&Entry],
     options: &BuildOptions,
@@ -40,10 +81,10 @@ pub(super) fn observe(
         *photos_of.entry(shown_by(entry)).or_default() += 1;
     }
     let has_siblings = |entry: &Entry| photos_of[&shown_by(entry)] > 1;
-    let mut asked = entries.to_vec();
-    asked.retain(|entry| has_siblings(entry));
-    if asked.len() < FEWEST_SIBLINGS || asked.len() * LONE_UNLESS < entries.len() {
-        asked = entries.to_vec();
+    let mut asked_for = entries.to_vec();
+    asked_for.retain(|entry| has_siblings(entry));
+    if asked_for.len() < FEWEST_SIBLINGS || asked_for.len() * LONE_UNLESS < entries.len() {
+        asked_for = entries.to_vec();
     }
     let questions = options.calibration_queries / 2;
     let observed: Vec<Result<Vec<Observation>, BuildError>> = (0..questions)
@@ -51,16 +92,16 @@ pub(super) fn observe(
         .map(|question| {
             // Spread evenly over the catalogue; a generator a question, so that the order in which
             // threads finish does not matter.
-            let entry = asked[question * asked.len() / questions];
+            let entry = asked_for[question * asked_for.len() / questions];
             if has_siblings(entry) {
-                return ask_for_siblings(index, embedder, entry, options);
+                return ask_for_siblings(asked, embedder, entry, options);
             }
             let settings = [Settings::aimed(), Settings::capture()][question % 2];
             let mut rng = fastrand::Rng::with_seed(options.seed.wrapping_add(question as u64));
             let backdrop = entries[rng.usize(..entries.len())];
             let simulator = CaptureSimulator::new(settings);
             capture(
-                index, embedder, entry, backdrop, &simulator, &mut rng, options,
+                asked, embedder, entry, backdrop, &simulator, &mut rng, options,
             )
         })
         .collect();
@@ -72,7 +113,7 @@ pub(super) fn observe(
 }
 
 fn ask_for_siblings(
-    index: &Index,
+    asked: &Asked<'_>,
     embedder: &Embedder,
     entry: &Entry,
     options: &BuildOptions,
@@ -82,19 +123,21 @@ fn ask_for_siblings(
         return Ok(Vec::new());
     };
     let group = group_of(entry);
-    let inside = index.search(&IndexQuery {
-        excluding_photo: Some(&descriptor.values),
-        ..query(&descriptor)
-    })?;
-    let outside = index.search(&IndexQuery {
-        excluding_groups: &[group],
-        ..query(&descriptor)
-    })?;
-    Ok(observations(group, &inside, &outside))
+    let itself = LeftOut {
+        photo: Some(&descriptor.values),
+        ..LeftOut::default()
+    };
+    let its_group = LeftOut {
+        groups: &[group],
+        ..LeftOut::default()
+    };
+    let inside = asked.first(&descriptor, itself)?;
+    let outside = asked.first(&descriptor, its_group)?;
+    Ok(observations(group, inside, outside))
 }
 
 fn capture(
-    index: &Index,
+    asked: &Asked<'_>,
     embedder: &Embedder,
     entry: &Entry,
     backdrop: &Entry,
@@ -114,31 +157,28 @@ fn capture(
     let view = simulator.view(&photo, surroundings.as_ref(), rng);
     let descriptor = embedder.embed(&view, None)?.descriptor;
     let without = |groups: &[&str]| {
-        index.search(&IndexQuery {
-            excluding_groups: groups,
-            ..query(&descriptor)
-        })
+        let left_out = LeftOut {
+            groups,
+            ..LeftOut::default()
+        };
+        asked.first(&descriptor, left_out)
     };
     let around = backdrop.map(group_of);
     let inside = without(around.as_slice())?;
     let outside = without(&[group, around.unwrap_or(group)])?;
-    Ok(observations(group, &inside, &outside))
+    Ok(observations(group, inside, outside))
 }
 
-fn query(descriptor: &Descriptor) -> IndexQuery<'_> {
-    IndexQuery::new(descriptor.fingerprint, &descriptor.values, 1)
-}
-
-fn observations(group: &str, inside: &Ranking, outside: &Ranking) -> Vec<Observation> {
-    let observation = |ranking: &Ranking, correct| {
-        let (score, margin) = ranking.score_and_margin()?;
-        Some(Observation {
-            score,
-            margin,
-            correct,
-        })
+fn observations(group: &str, inside: Option<First>, outside: Option<First>) -> Vec<Observation> {
+    let observation = |first: First, correct| Observation {
+        score: first.score,
+        margin: first.margin,
+        correct,
     };
-    let correct = inside.hits.first().is_some_and(|hit| hit.group == group);
-    let both = [observation(inside, correct), observation(outside, false)];
-    both.into_iter().flatten().collect()
+    let inside = inside.map(|first| {
+        let correct = first.group == group;
+        observation(first, correct)
+    });
+    let outside = outside.map(|first| observation(first, false));
+    inside.into_iter().chain(outside).collect()
 }

@@ -2,8 +2,9 @@
 //!
 //! Zheng, Zhao, Wang, Wang & Tian, "Good practice in CNN feature transfer" (2016), and the winning
 //! scheme of large-scale product search contests of 2015, which max-pools the maps of eight stages
-//! to one size, weighs channels by a 1×1 convolution and sums. A 1×1 convolution without a bend
-//! commutes with the sum, so it is the part's whitening.
+//! to one size, weighs channels by a 1×1 convolution and sums (`multi-level` of `presets.rs`). A 1×1
+//! convolution without a bend commutes with the sum, so it is the part's whitening: with whitening
+//! learned from pairs its weights are what tells things apart and captures of one thing do not change.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,8 @@
 //! Recipes by name: the default, and one for each of the field's methods.
 //!
 //! All are for the taps of MobileNetV2 and its students: c20 (output of block 6) and c39 (expansion
-//! of block 13) at stride 16, c50 (output of block 16) and c51 (last 1×1) at stride 32.
+//! of block 13) at stride 16, c50 (output of block 16) and c51 (last 1×1) at stride 32; `multi-level`
+//! has earlier ones too.
 
 use super::{Part, Pool, Recipe, Resize, Root, Views, Weighting, WhiteningFit};
 
@@ -63,6 +64,18 @@ fn focused() -> Vec<Part> {
     ]
 }
 
+/// Eight levels: the ends of the six stages at strides 4 to 32, and the expansions of the blocks on both
+/// sides of the last stride, max-pooled to one grid and summed. The 1×1 convolution over them is the
+/// whitening (`fuse.rs`), learned from captures as its weights are to be.
+fn multi_level() -> Part {
+    let further = ["c11", "c20", "c32", "c39", "c42", "c50", "c51"];
+    Part {
+        fuse: further.map(str::to_owned).to_vec(),
+        resize: Resize::Max,
+        ..Part::new("c05", Pool::Average, 256)
+    }
+}
+
 fn weighted(tap: &str, pool: Pool, weighting: Weighting, dim: usize) -> Part {
     Part {
         weighting: Some(weighting),
@@ -110,11 +123,7 @@ pub(super) fn named(name: &str) -> Option<Recipe> {
             fuse: vec!["c51".to_owned()],
             ..pca("c39", Pool::Average, 256)
         }),
-        "multi-level" => one(Part {
-            fuse: ["c20", "c50", "c51"].map(str::to_owned).to_vec(),
-            resize: Resize::Max,
-            ..pca("c39", Pool::Average, 256)
-        }),
+        "multi-level" => one(multi_level()),
         "late-256" | "late-512" | "multi-scale" | "mirrored" => {
             let dim = if name == "late-256" { 128 } else { 256 };
             vec![pca("c51", Pool::Average, dim), pca("c39", centre, dim)]
@@ -142,4 +151,20 @@ pub(super) fn named(name: &str) -> Option<Recipe> {
         views,
         ..Recipe::new(name, parts)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn multi_level_fuses_eight_levels_by_their_maxima() {
+        let recipe = named("multi-level").unwrap();
+        let [part] = &recipe.parts[..] else {
+            panic!("one part")
+        };
+        assert_eq!((recipe.taps().len(), part.resize), (8, Resize::Max));
+        // Learned from captures: what stands for the weights of the 1×1 convolution.
+        assert!(matches!(part.whitening, WhiteningFit::Pairs { .. }));
+    }
 }

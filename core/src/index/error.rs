@@ -91,6 +91,15 @@ pub enum IndexError {
         /// Of this one.
         found: String,
     },
+    /// An index whose vectors were moved towards their neighbours cannot be a part of another.
+    #[error("{}: cannot be merged: its vectors were moved towards the {neighbours} nearest of their own index, not of the \
+        whole catalogue; build the whole in one go, or the parts without augmentation", path.display())]
+    Augmented {
+        /// The index.
+        path: PathBuf,
+        /// How many each was moved towards.
+        neighbours: u32,
+    },
     /// There is no index from before the last applied pack.
     #[error("{}: nothing to roll back to: no pack was applied since the index was built or rolled \
         back", path.display())]

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::segment_writer::SegmentForm;
 use super::{IndexError, MAX_DIM, Schema};
 use crate::fingerprint::Fingerprint;
+use crate::rerank::Augmentation;
 use crate::verdict::Calibration;
 
 /// Version of the directory layout.
@@ -48,6 +49,9 @@ pub(super) struct Manifest {
     pub(super) segments: Vec<SegmentEntry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) calibration: Option<Calibration>,
+    /// Whether vectors were moved towards their neighbours when the index was built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) augmented: Option<Augmentation>,
     /// Kinds of columns that the catalogue demands.
     #[serde(default, skip_serializing_if = "Schema::is_empty")]
     pub(super) columns: Schema,
@@ -137,6 +141,7 @@ impl Manifest {
             bundle,
             segments: Vec::new(),
             calibration: None,
+            augmented: None,
             columns: Schema::default(),
         };
         manifest.set_segments(segments);

@@ -31,7 +31,8 @@ pub fn shard_of(key: &str, shards: u32) -> u32 {
 /// a whole catalogue and does not carry over from parts. Memory for one segment at a time.
 ///
 /// # Errors
-/// [`IndexError::ForeignShard`] when models or bundles differ, [`IndexError::DuplicateKey`] when an
+/// [`IndexError::ForeignShard`] when models or bundles differ, [`IndexError::Augmented`] when one was built with vectors
+/// moved towards their neighbours, [`IndexError::DuplicateKey`] when an
 /// item is in two of them, [`IndexError::NotAnIndex`] for no shards at all, and those of
 /// [`Index::open`].
 pub fn merge(shards: &[PathBuf], out: &Path) -> Result<Index, IndexError> {
@@ -54,8 +55,9 @@ pub(super) fn merge_on(
             found: "no shard to merge".to_owned(),
         });
     };
-    for other in &indexes[1..] {
-        check_same(first, other)?;
+    for index in &indexes {
+        check_plain(index)?;
+        check_same(first, index)?;
     }
     let bundle = read_bundle(first)?;
 
@@ -88,6 +90,17 @@ pub(super) fn merge_on(
     forget_previous(storage, out)?;
     files.publish(merged.manifest())?;
     Ok(merged)
+}
+
+/// What was moved towards its neighbours in one part was not moved towards those in the others.
+fn check_plain(index: &Index) -> Result<(), IndexError> {
+    match index.manifest().augmented {
+        Some(augmentation) => Err(IndexError::Augmented {
+            path: index.dir().to_owned(),
+            neighbours: augmentation.neighbours,
+        }),
+        None => Ok(()),
+    }
 }
 
 fn check_same(first: &Index, other: &Index) -> Result<(), IndexError> {

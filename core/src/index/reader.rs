@@ -14,6 +14,7 @@ use super::segment::Segment;
 use super::tombstones::Tombstones;
 use crate::container::{Access, ContainerError};
 use crate::fingerprint::Fingerprint;
+use crate::rerank::Augmentation;
 use crate::verdict::Calibration;
 
 /// An index, open and ready to be searched, from any number of threads.
@@ -75,6 +76,9 @@ pub struct IndexInfo {
     pub format: u32,
     /// Whether a calibration is stored.
     pub calibrated: bool,
+    /// How vectors were moved towards their neighbours when the index was built; `None` where they are as the model gives
+    /// them. Items that were added afterwards are not moved.
+    pub augmented: Option<Augmentation>,
     /// The library that built it.
     pub created_by: String,
 }
@@ -239,6 +243,7 @@ impl Index {
             fingerprint: manifest.fingerprint,
             format: FORMAT,
             calibrated: manifest.calibration.is_some(),
+            augmented: manifest.augmented,
             created_by: manifest.created_by.clone(),
         }
     }

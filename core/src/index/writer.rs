@@ -13,6 +13,7 @@ use super::storage::{Disk, Storage};
 use super::{Index, IndexError, MAX_DIM, Schema, VectorFault};
 use crate::descriptor::LocalFeatures;
 use crate::fingerprint::Fingerprint;
+use crate::rerank::Augmentation;
 use crate::verdict::Calibration;
 
 /// Collects photos and writes them as an index.
@@ -27,6 +28,7 @@ pub struct IndexWriter {
     dim: usize,
     items: Items,
     calibration: Option<Calibration>,
+    augmented: Option<Augmentation>,
     columns: Schema,
     segment_rows: u32,
     is_shard: bool,
@@ -63,6 +65,7 @@ impl IndexWriter {
             dim,
             items: Items::new(dim),
             calibration: None,
+            augmented: None,
             columns: Schema::default(),
             segment_rows: SEGMENT_ROWS,
             is_shard: false,
@@ -118,6 +121,11 @@ impl IndexWriter {
         self.calibration = Some(calibration);
     }
 
+    /// Says with the index that the vectors which are pushed were moved towards their neighbours.
+    pub fn set_augmentation(&mut self, augmentation: Augmentation) {
+        self.augmented = Some(augmentation);
+    }
+
     /// Writes the index and opens it. On failure an index that was to be replaced is as it was.
     pub fn finish(self) -> Result<Index, IndexError> {
         self.finish_with(|_| Ok(None))
@@ -153,6 +161,7 @@ impl IndexWriter {
         let segments = files.write_segments(&form, &items, self.segment_rows)?;
         let mut manifest = Manifest::new(self.fingerprint, self.dim, bundle, segments);
         manifest.calibration = self.calibration;
+        manifest.augmented = self.augmented;
         manifest.columns = self.columns;
 
         let mut index = Index::of_manifest(&self.dir, manifest)?;

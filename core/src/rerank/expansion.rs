@@ -1,5 +1,9 @@
 //! Query expansion and database-side augmentation: an average of a vector and its neighbours says more than it alone.
 
+use serde::{Deserialize, Serialize};
+
+use super::graph::nearest_of;
+
 /// The query, moved towards the best of a first answer: `q + Σ_i max(0, s_i)^α · d_i` over its best hits, brought to
 /// unit length. `neighbours` are scores and unit vectors.
 ///
@@ -40,8 +44,49 @@ fn power(base: f64, exponent: u32) -> f64 {
     result
 }
 
-/// Every vector moved towards its `k` nearest of the others, as [`expand`] moves a query: database-side augmentation
-/// (Arandjelović & Zisserman, "Three things everyone should know to improve object retrieval", CVPR 2012, section 5).
+/// How far each vector of a database is moved towards its neighbours: database-side augmentation (Turcot & Lowe, "Better
+/// matching with fewer features", ICCV workshops 2009; Arandjelović & Zisserman, "Three things everyone should know to
+/// improve object retrieval", CVPR 2012, section 5; with vectors of a network Gordo, Almazán, Revaud & Larlus,
+/// "End-to-end learning of deep visual representations for image retrieval", IJCV 2017).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Augmentation {
+    /// Nearest of the others that a vector is moved towards. More than an item has photos move it towards other items.
+    pub neighbours: u32,
+    /// Power of their cosines, as of [`expand`].
+    pub alpha: u32,
+}
+
+impl Default for Augmentation {
+    /// Ten, as implementations of the method take, and the power 3 of αQE (Radenović et al. 2018).
+    fn default() -> Self {
+        Self {
+            neighbours: 10,
+            alpha: 3,
+        }
+    }
+}
+
+impl Augmentation {
+    /// The rows that row `number` is moved towards, with their cosines: the nearest of the others that `is_there` says.
+    /// O(rows · dim).
+    pub fn nearest(
+        self,
+        rows: &[&[f32]],
+        number: usize,
+        is_there: impl Fn(usize) -> bool,
+    ) -> Vec<(usize, f32)> {
+        let is_other = |other| other != number && is_there(other);
+        nearest_of(rows[number], rows, self.neighbours as usize, is_other)
+    }
+
+    /// Row `number` moved towards what [`Augmentation::nearest`] found, a unit vector.
+    pub fn moved(self, rows: &[&[f32]], number: usize, nearest: &[(usize, f32)]) -> Vec<f32> {
+        let neighbours = nearest.iter().map(|&(other, score)| (score, rows[other]));
+        expand(rows[number], neighbours, self.alpha)
+    }
+}
+
+/// Every vector moved towards its `k` nearest of the others, as [`expand`] moves a query.
 ///
 /// `vectors` are unit vectors of `dim` components, one behind the other. O(n² · dim): for catalogues of some ten
 /// thousand photos.
@@ -53,14 +98,15 @@ pub fn augment(vectors: &[f32], dim: usize, k: usize, alpha: u32) -> Vec<f32> {
         dim > 0 && vectors.len().is_multiple_of(dim),
         "whole vectors"
     );
+    let augmentation = Augmentation {
+        neighbours: u32::try_from(k).unwrap_or(u32::MAX),
+        alpha,
+    };
     let rows: Vec<&[f32]> = vectors.chunks_exact(dim).collect();
     let mut augmented = Vec::with_capacity(vectors.len());
-    for (number, row) in rows.iter().enumerate() {
-        let nearest = super::graph::nearest(row, &rows, k, Some(number));
-        let neighbours = nearest
-            .into_iter()
-            .map(|(other, score)| (score, rows[other]));
-        augmented.extend(expand(row, neighbours, alpha));
+    for number in 0..rows.len() {
+        let nearest = augmentation.nearest(&rows, number, |_| true);
+        augmented.extend(augmentation.moved(&rows, number, &nearest));
     }
     augmented
 }

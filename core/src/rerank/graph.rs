@@ -8,14 +8,28 @@ pub(super) fn nearest(
     k: usize,
     besides: Option<usize>,
 ) -> Vec<(usize, f32)> {
+    nearest_of(query, rows, k, |number| Some(number) != besides)
+}
+
+/// The same of the rows that `is_there` says.
+pub(super) fn nearest_of(
+    query: &[f32],
+    rows: &[&[f32]],
+    k: usize,
+    is_there: impl Fn(usize) -> bool,
+) -> Vec<(usize, f32)> {
     let mut scores: Vec<(usize, f32)> = rows
         .iter()
         .enumerate()
-        .filter(|&(number, _)| Some(number) != besides)
+        .filter(|&(number, _)| is_there(number))
         .map(|(number, row)| (number, dot(query, row) as f32))
         .collect();
-    scores.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    scores.truncate(k);
+    let better = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+    if k < scores.len() {
+        scores.select_nth_unstable_by(k, better);
+        scores.truncate(k);
+    }
+    scores.sort_by(better);
     scores
 }
 

@@ -15,7 +15,7 @@ mod regions;
 
 pub use correspondence::{Correspondence, Mutual};
 pub use diffusion::Diffusion;
-pub use expansion::{augment, expand};
+pub use expansion::{Augmentation, augment, expand};
 pub use geometry::{Alignment, align};
 pub use reciprocal::Reciprocal;
 pub use regions::{RegionPair, Regions};

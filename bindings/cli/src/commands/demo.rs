@@ -111,7 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         times.push(super::milliseconds(answer.times.total));
         let right = tally.note(asked.truth.as_deref(), &answer);
         let mut card = card(&photo, None, Ok(&answer), Some(&catalogue.root));
-        for hit in &mut card.hits {
+        for hit in card.rows.iter_mut().flat_map(|row| &mut row.hits) {
             hit.correct = asked.truth.as_ref().map(|key| *key == hit.key);
         }
         card.truth = Some(Truth {

@@ -1,13 +1,17 @@
 //! `pocketlens eval`: mean average precision and recall on a folder with a ground truth, through
 //! the whole pipeline and a real index; `--open-set` (`open_set`) asks for what is not there too,
-//! `--recipes` (`recipes`) compares ways to make a descriptor.
+//! `--recipes` (`recipes`) compares ways to make a descriptor. What came of single queries (`outcome`) is written as
+//! lines (`per_query`) and shown where it is worst (`worst`).
 
 mod folds;
+mod look;
 mod open_set;
+mod outcome;
+mod per_query;
 mod recipes;
+mod worst;
 
 use std::collections::HashSet;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,7 +20,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use pocketlens::build::{BuildOptions, BuildReport, Entry};
 use pocketlens::embedder::Embedder;
-use pocketlens::evaluation::{GroundTruth, Role, Row, Scores, mean, score};
+use pocketlens::evaluation::{GroundTruth, Role, Row, Scores, mean};
 use pocketlens::index::Index;
 use pocketlens::lens::{Lens, Query};
 use pocketlens::localise::Focus;
@@ -24,6 +28,7 @@ use pocketlens::verdict::Precision;
 use rayon::prelude::*;
 use serde_json::json;
 
+use self::outcome::{Judge, Outcome};
 use super::search::read_rerank;
 use super::{fit, index, open_bundle, print_json, print_line};
 use crate::progress;
@@ -44,7 +49,7 @@ pub(crate) struct Arguments {
     recipe: Option<String>,
     /// Compare recipes on the bundle's network, fitted on --photos: all, names separated by commas,
     /// or a JSON file
-    #[arg(long, requires = "photos", conflicts_with_all = ["recipe", "rankings", "open_set"])]
+    #[arg(long, requires = "photos", conflicts_with_all = ["recipe", "rankings", "per_query", "worst", "open_set"])]
     recipes: Option<String>,
     /// Also choose the best of --recipes by cross-validation over groups, with so many folds
     #[arg(long, requires = "recipes", value_parser = clap::value_parser!(u32).range(2..=20))]
@@ -61,6 +66,18 @@ pub(crate) struct Arguments {
     /// Write each query's ranking of the whole database: query, then photos, best first
     #[arg(long, conflicts_with = "open_set")]
     rankings: Option<PathBuf>,
+    /// Write one JSON object a line for each query: query, group, relevant (photos that are right), ap (average
+    /// precision; null where no photo is right), first_right_rank (from 1, of the ranking without junk and the query
+    /// itself), best_wrong and best_right (rank, key and score of the first in the ranking; the score is the cosine), ms
+    #[arg(long, value_name = "FILE", conflicts_with = "open_set")]
+    per_query: Option<PathBuf>,
+    /// Write a page of the queries with the lowest average precision: what was found before what is right, and where
+    /// the query is like either
+    #[arg(long, value_name = "OUT.html", conflicts_with = "open_set")]
+    worst: Option<PathBuf>,
+    /// Queries on that page
+    #[arg(long, requires = "worst", default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
+    worst_count: u32,
     /// Leave every other group out of the database, ask for all, and judge the verdicts
     #[arg(long)]
     open_set: bool,
@@ -79,6 +96,10 @@ pub(crate) struct Arguments {
     /// Look at the best hundred again, part by part; JSON changes the weights
     #[arg(long, value_name = "JSON", num_args = 0..=1, default_missing_value = "{}")]
     rerank: Option<String>,
+    /// Build the index with vectors moved towards their N nearest, as index build --augment does
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = index::DEFAULT_NEIGHBOURS,
+        value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "recipes")]
+    augment: Option<u32>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -89,6 +110,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         return recipes::run(arguments, wanted);
     }
     let truth = GroundTruth::read(&arguments.folder)?;
+    if arguments.augment.is_some() {
+        check_apart(&truth)?;
+    }
     let scratch = Scratch::new()?;
     let bundle = match &arguments.recipe {
         None => open_bundle(arguments.bundle.as_deref())?,
@@ -114,11 +138,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         rerank,
         ..Query::default()
     };
-    let asked = ask(&truth, &lens, &query, arguments.jobs)?;
+    let outcomes = ask(&truth, &lens, &query, arguments)?;
     if let Some(path) = &arguments.rankings {
-        write_rankings(path, &asked).with_context(|| path.display().to_string())?;
+        per_query::write_rankings(path, &outcomes).with_context(|| path.display().to_string())?;
     }
-    report(arguments, &truth, &index, &asked)
+    if let Some(path) = &arguments.per_query {
+        per_query::write_figures(path, &outcomes).with_context(|| path.display().to_string())?;
+    }
+    if let Some(path) = &arguments.worst {
+        worst::write(arguments, path, &truth, &lens, &outcomes)?;
+    }
+    report(arguments, &truth, &index, &outcomes)
+}
+
+/// A query that is searched too would have moved what it asks for towards itself.
+fn check_apart(truth: &GroundTruth) -> Result<()> {
+    let asked: HashSet<&str> = truth.of(Role::Query).map(|row| row.path.as_str()).collect();
+    let mut searched = truth.rows.iter().filter(|row| row.role != Role::Query);
+    if let Some(both) = searched.find(|row| asked.contains(row.path.as_str())) {
+        bail!(
+            "--augment: {:?} is a query and in the database; what it asks for would have been moved towards it",
+            both.path
+        );
+    }
+    Ok(())
 }
 
 fn build(
@@ -139,6 +182,7 @@ fn build(
     let options = BuildOptions {
         calibration_queries: 0,
         local_features: arguments.rerank.is_some(),
+        augment: arguments.augment.map(index::augmentation),
         ..BuildOptions::default()
     };
     build_whole(out, embedder, &entries, &options, arguments.jobs)?;
@@ -163,67 +207,35 @@ fn build_whole(
     Ok(report)
 }
 
-/// A query's ranking of the whole database, and what the whole query took.
-struct Asked<'a> {
-    query: &'a Row,
-    ranking: Vec<String>,
-    time: Duration,
-}
-
 fn ask<'a>(
     truth: &'a GroundTruth,
     lens: &Lens,
     query: &Query,
-    jobs: Option<usize>,
-) -> Result<Vec<Asked<'a>>> {
+    arguments: &Arguments,
+) -> Result<Vec<Outcome<'a>>> {
     let queries: Vec<&Row> = truth.of(Role::Query).collect();
+    let judge = Judge::new(truth, arguments.rankings.is_some());
     let bar = progress::bar(queries.len(), "asking");
-    let ask = |row: &&'a Row| -> Result<Asked<'a>> {
+    let ask = |row: &&'a Row| -> Result<Outcome<'a>> {
         let answer = lens.search_file(&truth.folder.join(&row.path), query)?;
         bar.inc(1);
-        Ok(Asked {
-            query: row,
-            ranking: answer.hits.into_iter().map(|hit| hit.key).collect(),
-            time: answer.times.total,
-        })
+        Ok(judge.outcome(row, answer))
     };
-    let asked = progress::with_jobs(jobs, || queries.par_iter().map(ask).collect())?;
+    let asked = progress::with_jobs(arguments.jobs, || queries.par_iter().map(ask).collect())?;
     bar.finish_and_clear();
     asked
-}
-
-fn write_rankings(path: &Path, asked: &[Asked<'_>]) -> std::io::Result<()> {
-    let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
-    for one in asked {
-        writeln!(file, "{}\t{}", one.query.path, one.ranking.join("\t"))?;
-    }
-    file.flush()
 }
 
 fn report(
     arguments: &Arguments,
     truth: &GroundTruth,
     index: &Index,
-    asked: &[Asked<'_>],
+    outcomes: &[Outcome<'_>],
 ) -> Result<ExitCode> {
-    let groups = truth.groups();
-    let junk: HashSet<&str> = truth.of(Role::Junk).map(|row| row.path.as_str()).collect();
-    let scores: Vec<Scores> = asked
-        .iter()
-        .filter_map(|one| {
-            let own = one.query.path.as_str();
-            let mut relevant = groups.get(one.query.group.as_str())?.clone();
-            relevant.remove(own);
-            let ranking = one.ranking.iter().map(String::as_str);
-            score(
-                ranking.filter(|photo| *photo != own && !junk.contains(photo)),
-                &relevant,
-            )
-        })
-        .collect();
+    let scores: Vec<Scores> = outcomes.iter().filter_map(|one| one.scores).collect();
     let mean = mean(&scores);
     let info = index.info();
-    let median = median_ms(asked.iter().map(|one| one.time));
+    let median = median_ms(outcomes.iter().map(|one| one.time));
     let database = truth.of(Role::Database).count();
     if arguments.json {
         print_json(&json!({
@@ -236,6 +248,7 @@ fn report(
             "recall@10": mean.recall_at_10,
             "dim": info.dim,
             "bytes_per_item": info.bytes_per_item,
+            "augmented": info.augmented,
             "ms_per_query": median,
             "fingerprint": info.fingerprint,
         }))?;

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use pocketlens::build::{BuildOptions, BuildReport, build_index};
 use pocketlens::embedder::Embedder;
 use pocketlens::index::{Index, Schema};
+use pocketlens::rerank::Augmentation;
 
 use super::{fit, open_bundle, print_json, print_line, update, warn_about};
 use crate::{catalogue, progress};
@@ -38,6 +39,9 @@ pub(crate) enum Command {
     /// Print all items, one JSON object a line
     Export(update::Export),
 }
+
+/// Of [`Augmentation::default`].
+pub(super) const DEFAULT_NEIGHBOURS: &str = "10";
 
 #[derive(Args)]
 pub(crate) struct Build {
@@ -73,6 +77,11 @@ pub(crate) struct Build {
     /// Store what each photo shows where (some 4 KB a photo), for search --rerank
     #[arg(long)]
     local_features: bool,
+    /// Move each photo's vector towards its N nearest of the catalogue, 10 when absent: gains where things have as many
+    /// photos and more, loses where they have one. Items added later are not moved; shards cannot be
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = DEFAULT_NEIGHBOURS,
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    augment: Option<u32>,
     /// Leave the verdict uncalibrated: faster, and "match" is then a guess
     #[arg(long)]
     no_calibration: bool,
@@ -126,6 +135,7 @@ fn build(arguments: &Build) -> Result<ExitCode> {
         groups_of_variants: arguments.source.is_file(),
         is_shard: arguments.shard.is_some(),
         local_features: arguments.local_features,
+        augment: arguments.augment.map(augmentation),
         ..BuildOptions::default()
     };
     if let Some(path) = &arguments.columns {
@@ -181,6 +191,14 @@ fn build(arguments: &Build) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// `--augment N`.
+pub(super) fn augmentation(neighbours: u32) -> Augmentation {
+    Augmentation {
+        neighbours,
+        ..Augmentation::default()
+    }
+}
+
 /// Builds with a progress bar; shared with the demo.
 pub(super) fn build_with_bar(
     out: &Path,
@@ -193,8 +211,13 @@ pub(super) fn build_with_bar(
     let report = progress::with_jobs(jobs, || {
         build_index(out, embedder, entries, options, &|done| {
             bar.inc(done as u64);
-            if bar.position() == entries.len() as u64 && options.calibration_queries > 0 {
-                bar.set_message("calibrating");
+            if bar.position() == entries.len() as u64 {
+                match (options.augment, options.calibration_queries) {
+                    (Some(_), 0) => bar.set_message("moving vectors"),
+                    (Some(_), _) => bar.set_message("moving vectors, calibrating"),
+                    (None, 0) => {}
+                    (None, _) => bar.set_message("calibrating"),
+                }
             }
         })
     })?;
@@ -267,6 +290,11 @@ fn info(arguments: &Inspect) -> Result<ExitCode> {
             "not calibrated"
         };
         print_line(format_args!("verdict         {calibrated}"))?;
+        if let Some(Augmentation { neighbours, alpha }) = info.augmented {
+            print_line(format_args!(
+                "augmented       towards {neighbours} neighbours, cosine to the power {alpha}, when built"
+            ))?;
+        }
         for column in index.columns()? {
             print_line(format_args!(
                 "column          {} ({})",
@@ -296,4 +324,15 @@ fn verify(arguments: &Inspect) -> Result<ExitCode> {
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_number_there_are_as_many_neighbours_as_by_default() {
+        let neighbours = DEFAULT_NEIGHBOURS.parse().unwrap();
+        assert_eq!(augmentation(neighbours), Augmentation::default());
+    }
 }

@@ -17,7 +17,9 @@ use serde_json::{Value, json};
 
 use super::{milliseconds, print_json, print_line};
 use crate::commands::index::pictures_of;
-use crate::report::{HitCard, IndexSummary, QueryCard, Report, thumbnail, warm_thumbnail};
+use crate::report::{
+    HitCard, HitRow, IndexSummary, QueryCard, Report, Told, thumbnail, warm_thumbnail,
+};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -392,8 +394,10 @@ pub(super) fn card(
     };
     match answer {
         Ok(answer) => {
-            card.verdict = word(answer.verdict);
-            card.confidence = answer.confidence;
+            card.told = Some(Told {
+                verdict: word(answer.verdict),
+                confidence: answer.confidence,
+            });
             card.timings_ms = timings(answer);
             let looked_at = asked.and_then(|pixels| cropped(pixels, region).ok());
             let hits = answer.hits.iter().enumerate().map(|(at, hit)| HitCard {
@@ -403,7 +407,10 @@ pub(super) fn card(
                     .map(|(pixels, heat)| warm_thumbnail(pixels, heat)),
                 ..hit_card(hit, pictures, &picture)
             });
-            card.hits = hits.collect();
+            card.rows = vec![HitRow {
+                heading: None,
+                hits: hits.collect(),
+            }];
         }
         Err(reason) => card.error = Some(reason),
     }
@@ -424,6 +431,7 @@ fn hit_card(
     let text = |name: &str| hit.payload.get(name).and_then(Value::as_str);
     let lines = hit.payload.as_object().into_iter().flatten();
     HitCard {
+        rank: None,
         key: hit.key.clone(),
         title: text("title")
             .or(text("name"))

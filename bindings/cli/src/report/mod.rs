@@ -39,13 +39,27 @@ pub(crate) struct QueryCard {
     pub(crate) name: String,
     /// JPEG bytes.
     pub(crate) thumbnail: Option<Vec<u8>>,
+    pub(crate) told: Option<Told>,
+    pub(crate) truth: Option<Truth>,
+    /// Further lines under the photo: label and value.
+    pub(crate) facts: Vec<(&'static str, String)>,
+    pub(crate) rows: Vec<HitRow>,
+    pub(crate) timings_ms: Vec<(&'static str, f64)>,
+    pub(crate) error: Option<String>,
+}
+
+/// A verdict.
+pub(crate) struct Told {
     /// `match`, `unsure` or `no_match`.
     pub(crate) verdict: &'static str,
     pub(crate) confidence: f32,
-    pub(crate) truth: Option<Truth>,
+}
+
+/// Hits beside each other, best first.
+#[derive(Default)]
+pub(crate) struct HitRow {
+    pub(crate) heading: Option<String>,
     pub(crate) hits: Vec<HitCard>,
-    pub(crate) timings_ms: Vec<(&'static str, f64)>,
-    pub(crate) error: Option<String>,
 }
 
 /// What the right answer is, where it is known.
@@ -57,6 +71,8 @@ pub(crate) struct Truth {
 
 /// A hit under its query.
 pub(crate) struct HitCard {
+    /// Place in the ranking, from 1, where that is not plain from the row.
+    pub(crate) rank: Option<usize>,
     pub(crate) key: String,
     pub(crate) title: String,
     pub(crate) group: String,
@@ -104,7 +120,8 @@ pub(crate) fn warm_thumbnail(pixels: &Pixels, heat: &HeatMap) -> Vec<u8> {
     jpeg(&heat.paint(&small(pixels)))
 }
 
-fn small(pixels: &Pixels) -> Pixels {
+/// A picture in the size of a thumbnail.
+pub(crate) fn small(pixels: &Pixels) -> Pixels {
     let (width, height) = (pixels.width(), pixels.height());
     let scale = f64::from(THUMBNAIL) / f64::from(width.max(height));
     let scaled = |side: u32| ((f64::from(side) * scale.min(1.0)).round() as u32).max(1);
@@ -139,6 +156,7 @@ mod tests {
     #[test]
     fn what_users_write_is_escaped() {
         let hit = HitCard {
+            rank: None,
             key: "<script>alert('k')</script>".into(),
             title: "\"quoted\" & <b>".into(),
             group: "g".into(),
@@ -150,8 +168,11 @@ mod tests {
         };
         let query = QueryCard {
             name: "q\">".into(),
-            verdict: "match",
-            hits: vec![hit],
+            facts: vec![("of", "</p><i>".into())],
+            rows: vec![HitRow {
+                heading: Some("</h3><u>".into()),
+                hits: vec![hit],
+            }],
             ..QueryCard::default()
         };
         let index = IndexSummary {
@@ -170,6 +191,7 @@ mod tests {
         };
         let html = report.render();
         assert!(!html.contains("<script>alert") && !html.contains("</style><script>"));
+        assert!(!html.contains("</p><i>") && !html.contains("</h3><u>"));
         assert!(
             html.contains("&lt;script&gt;") && html.contains("&quot;quoted&quot; &amp; &lt;b&gt;")
         );

@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{HitCard, QueryCard, Report, SetsPage, data_url};
+use super::{HitCard, QueryCard, Report, SetsPage, Told, data_url};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -81,11 +81,16 @@ fn query_card(query: &QueryCard) -> Markup {
                 h2 { (query.name) }
                 @match &query.error {
                     Some(reason) => p.error { (reason) },
-                    None => (verdict(query)),
+                    None => (told(query)),
                 }
             }
             @if query.error.is_none() {
-                ol.hits { @for hit in &query.hits { (hit_card(hit)) } }
+                div.rows {
+                    @for row in &query.rows {
+                        @if let Some(heading) = &row.heading { h3.heading { (heading) } }
+                        ol.hits { @for hit in &row.hits { (hit_card(hit)) } }
+                    }
+                }
                 p.times {
                     @for (stage, ms) in &query.timings_ms {
                         span { (stage) " " b { (format!("{ms:.1}")) " ms" } }
@@ -96,17 +101,9 @@ fn query_card(query: &QueryCard) -> Markup {
     }
 }
 
-fn verdict(query: &QueryCard) -> Markup {
-    let (icon, word) = match query.verdict {
-        "match" => ("✓", "match"),
-        "no_match" => ("✕", "no match"),
-        _ => ("?", "unsure"),
-    };
+fn told(query: &QueryCard) -> Markup {
     html! {
-        p {
-            span.badge.(query.verdict) { (icon) " " (word) }
-            " " (format!("{:.0} %", 100.0 * query.confidence)) " sure"
-        }
+        @if let Some(told) = &query.told { (verdict(told)) }
         @if let Some(truth) = &query.truth {
             p.truth {
                 @if truth.right { b.right { "✓ right" } } @else { b.wrong { "✕ wrong" } }
@@ -115,6 +112,21 @@ fn verdict(query: &QueryCard) -> Markup {
                     None => ", it is not in the index",
                 }
             }
+        }
+        @for (label, value) in &query.facts { p { (label) " " b { (value) } } }
+    }
+}
+
+fn verdict(told: &Told) -> Markup {
+    let (icon, word) = match told.verdict {
+        "match" => ("✓", "match"),
+        "no_match" => ("✕", "no match"),
+        _ => ("?", "unsure"),
+    };
+    html! {
+        p {
+            span.badge.(told.verdict) { (icon) " " (word) }
+            " " (format!("{:.0} %", 100.0 * told.confidence)) " sure"
         }
     }
 }
@@ -131,7 +143,7 @@ fn hit_card(hit: &HitCard) -> Markup {
                 img.heat src=(data_url(jpeg)) alt="warm where the photo is like it" title="where the photo is like it"
                     loading="lazy";
             }
-            h3 { (hit.title) @if hit.correct == Some(true) { " ✓" } }
+            h3 { @if let Some(rank) = hit.rank { span.rank { (rank) } " " } (hit.title) @if hit.correct == Some(true) { " ✓" } }
             div.bar aria-hidden="true" { div style=(width) {} }
             p.score { (format!("{:.3}", hit.score)) }
             @if hit.title != hit.key { p.detail { (hit.key) } }

@@ -1,10 +1,12 @@
 //! The command as people and scripts use it: the program is run, and what it prints, writes and
 //! returns is looked at.
 
+mod augment;
 mod demo;
 mod fetch;
 mod filters;
 mod open_set;
+mod per_query;
 mod recipes;
 mod refusals;
 mod serve;

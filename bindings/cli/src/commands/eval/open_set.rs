@@ -16,7 +16,7 @@ use pocketlens::verdict::{Calibration, Precision, Verdict};
 use rayon::prelude::*;
 use serde_json::json;
 
-use super::{Arguments, build_whole, median_ms, print_json, print_line};
+use super::{Arguments, build_whole, index, median_ms, print_json, print_line};
 use crate::progress;
 
 pub(super) fn run(
@@ -39,7 +39,10 @@ pub(super) fn run(
             payload: serde_json::Value::Object(serde_json::Map::new()),
         })
         .collect();
-    let options = BuildOptions::default();
+    let options = BuildOptions {
+        augment: arguments.augment.map(index::augmentation),
+        ..BuildOptions::default()
+    };
     let report = build_whole(out, embedder, &entries, &options, arguments.jobs)?;
     if let Err(reason) = &report.calibrated {
         eprintln!("verdicts are not calibrated: {reason}");
@@ -73,6 +76,7 @@ pub(super) fn run(
             "recall@1": recall,
             "dim": info.dim,
             "bytes_per_item": info.bytes_per_item,
+            "augmented": info.augmented,
             "ms_per_query": ms,
             "fingerprint": info.fingerprint,
         }))?;
