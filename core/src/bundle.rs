@@ -1,7 +1,7 @@
 //! The model bundle: one mapped file that holds everything that decides a descriptor (backbone,
 //! preprocessing, recipe, whitening) and the card that says where it comes from.
 //!
-//! Sections (see `container`): `spec` preprocessing and recipe as JSON, `plan` the quantised network
+//! Sections (see `container`): `spec` preprocessing, recipe and heads as JSON, `plan` the quantised network
 //! or `onnx` the network in float (exactly one of the two), `whit` the whitenings, `code` codebooks and
 //! the joint projection where the recipe has any, `card` name, licence and notes. The fingerprint
 //! covers all but the card.

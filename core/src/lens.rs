@@ -400,9 +400,9 @@ impl Lens {
     ///
     /// # Errors
     /// As [`Lens::search`].
-    pub fn search_input(&self, input: Pixels, query: &Query) -> Result<Answer, LensError> {
+    pub fn search_input(&self, input: &Pixels, query: &Query) -> Result<Answer, LensError> {
         let input = |place: Option<&Region>| match place {
-            Some(place) => self.embedder.input(&input, Some(place)),
+            Some(place) => self.embedder.input(input, Some(place)),
             None => Ok(input.clone()),
         };
         self.answer(&input, query, Instant::now())

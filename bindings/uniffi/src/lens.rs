@@ -79,9 +79,8 @@ impl Lens {
         query: Query,
         cancel: Option<Arc<CancelToken>>,
     ) -> Result<Answer, PocketlensError> {
-        let search = move |lens: &lens::Lens, query: &lens::Query| {
-            lens.search_input(frame.input().clone(), query)
-        };
+        let search =
+            move |lens: &lens::Lens, query: &lens::Query| lens.search_input(frame.input(), query);
         self.ask(query, cancel, search).await
     }
 

@@ -127,7 +127,7 @@ impl LiveSession {
                 cancel,
                 ..query.clone()
             };
-            current().search_input(input, &query)
+            current().search_input(&input, &query)
         };
         Self::spawn(
             Box::new(search),
