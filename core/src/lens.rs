@@ -14,9 +14,9 @@ use crate::bundle::{Bundle, BundleError};
 use crate::cancel::{CancelToken, Stop};
 use crate::descriptor::{Descriptor, HeatMap, LocalFeatures};
 use crate::embedder::{EmbedError, Embedder};
+use crate::image::{Frame, ImageError, Pixels, Region};
 #[cfg(feature = "codecs")]
-use crate::image::Photo;
-use crate::image::{Frame, ImageError, Pixels, Region, Sizing};
+use crate::image::{Photo, Sizing};
 use crate::index::filter::Filter;
 use crate::index::{GroupBy, Hit, Index, IndexError, Ranking};
 use crate::limits::{LimitExceeded, Limits};
