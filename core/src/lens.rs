@@ -96,7 +96,8 @@ impl Default for Query {
 pub struct Answer {
     /// At most `k` items. Re-ranked ones are ordered by what the second look says too; their scores stay the cosines.
     pub hits: Vec<Hit>,
-    /// What the second look, at the place and in the turn with the best hit, saw of each hit; empty without [`Query::rerank`], or where the index has no local features.
+    /// What the second look, at the place and in the turn with the best hit, saw of each hit; empty without
+    /// [`Query::rerank`], or where the index has no local features.
     pub evidence: Vec<Option<Evidence>>,
     /// Where the photo (upright, cropped to its region) is like each hit; empty without [`Query::explain`], or where the
     /// recipe is not linear.
