@@ -1,5 +1,9 @@
 //! What a bundle's heads say of a photo in words.
 
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
 use crate::bundle::{AttributeHead, Labelling};
 use crate::descriptor::{DescribeError, Maps};
 
@@ -64,6 +68,41 @@ pub fn attributes(
     Ok(said)
 }
 
+/// What is said of the items of an index, for their payloads: of each item's first photo, since photos of one item share a
+/// payload.
+#[derive(Debug, Default)]
+pub(crate) struct ItemAttributes(HashMap<String, Vec<Attribute>>);
+
+impl ItemAttributes {
+    /// The payload of a photo of the item `key`, of which `said` is said: with a field for each head, its label or, where
+    /// labels do not exclude each other, the list of them. Fields that are there already stay as they are; what is no
+    /// object is left to be refused.
+    pub(crate) fn payload(
+        &mut self,
+        key: &str,
+        payload: &Value,
+        heads: &[AttributeHead],
+        said: Vec<Attribute>,
+    ) -> Value {
+        let said = self.0.entry(key.to_owned()).or_insert(said);
+        let mut fields = match payload {
+            Value::Object(fields) => fields.clone(),
+            Value::Null => Map::new(),
+            other => return other.clone(),
+        };
+        for head in heads {
+            let labels = said.iter().filter(|one| one.name == head.name);
+            let mut labels = labels.map(|one| Value::from(one.label.as_str()));
+            let value = match head.labelling {
+                Labelling::OneOf => labels.next().unwrap_or_default(),
+                Labelling::AnyOf => labels.collect(),
+            };
+            fields.entry(&head.name).or_insert(value);
+        }
+        fields.into()
+    }
+}
+
 fn sigmoid(logit: f64) -> f64 {
     1.0 / (1.0 + libm::exp(-logit))
 }
@@ -118,6 +157,39 @@ mod tests {
             panic!("{said:?}");
         };
         assert!((three_quarters - 0.75).abs() < 1e-6 && (sigmoid - 0.731_058_6).abs() < 1e-6);
+    }
+
+    #[test]
+    fn photos_of_an_item_share_what_is_said_of_the_first() {
+        let heads = [
+            head("a", Labelling::OneOf, &["long", "short"]),
+            head("b", Labelling::AnyOf, &["striped", "dotted"]),
+        ];
+        let said = |labels: &[(&str, &str)]| {
+            let attribute = |&(name, label): &(&str, &str)| Attribute {
+                name: format!("of {name}"),
+                label: label.to_owned(),
+                probability: 0.9,
+            };
+            labels.iter().map(attribute).collect()
+        };
+        let mut items = ItemAttributes::default();
+        let mut payload = |key, given: Value, labels: &[(&str, &str)]| {
+            items.payload(key, &given, &heads, said(labels))
+        };
+        let price = serde_json::json!({"price": 2});
+        let first = payload("shirt", price.clone(), &[("a", "long"), ("b", "dotted")]);
+        let told = serde_json::json!({"price": 2, "of a": "long", "of b": ["dotted"]});
+        assert_eq!(first, told);
+        assert_eq!(payload("shirt", price, &[("a", "short")]), told);
+        // The catalogue knows better than the network.
+        let known = serde_json::json!({"of a": "short"});
+        assert_eq!(
+            payload("skirt", known, &[("a", "long")]),
+            serde_json::json!({"of a": "short", "of b": []})
+        );
+        assert_eq!(payload("bag", Value::Null, &[])["of a"], Value::Null);
+        assert_eq!(payload("hat", "a text".into(), &[]), "a text");
     }
 
     #[test]

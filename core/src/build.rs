@@ -7,12 +7,14 @@
 mod augmentation;
 mod calibration;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use augmentation::{DescribedPhoto, Moved};
 use rayon::prelude::*;
 use serde_json::Value;
 
+use crate::attributes::{ItemAttributes, attributes};
 use crate::backbone::{BackboneError, FeatureMap, RunOptions};
 use crate::descriptor::Descriptor;
 use crate::embedder::{EmbedError, Embedder};
@@ -53,6 +55,9 @@ pub struct BuildOptions {
     /// Whether the local features of each photo are stored too, which [`Rerank`](crate::rerank::Rerank) needs: some
     /// 4 KB a photo.
     pub local_features: bool,
+    /// Whether payloads tell what the bundle's heads say of each item's first photo, a field a head, where the catalogue
+    /// does not: filters can ask for it, and hits bring it back.
+    pub attributes: bool,
     /// How far each photo's vector is moved towards its nearest of the whole catalogue; they stay as the model gives them
     /// when absent. Memory for all vectors twice, time that grows with the square of the photos: for some ten thousand.
     pub augment: Option<Augmentation>,
@@ -70,6 +75,7 @@ impl Default for BuildOptions {
             groups_of_variants: false,
             is_shard: false,
             local_features: false,
+            attributes: false,
             augment: None,
             seed: 1,
             columns: Schema::default(),
@@ -101,6 +107,11 @@ pub enum BuildError {
     /// The bundle's parts do not belong together.
     #[error(transparent)]
     Embed(#[from] EmbedError),
+    /// There is nobody to say attributes.
+    #[error(
+        "the bundle has no heads that say attributes; give it some (`pocketlens fit --heads FILE`), or build without them"
+    )]
+    NoAttributes,
     /// A part of a catalogue does not hold the neighbours that the whole has.
     #[error(
         "a part of a catalogue cannot be augmented: the nearest neighbours of its photos are in the other parts too; build \
@@ -160,8 +171,12 @@ pub fn build_index(
         return Err(BuildError::AugmentedShard);
     }
     let bundle = embedder.bundle();
+    if options.attributes && bundle.spec().heads.attributes.is_empty() {
+        return Err(BuildError::NoAttributes);
+    }
     let mut writer = IndexWriter::create(out, bundle.bytes(), bundle.fingerprint(), bundle.dim())?;
     writer.set_columns(options.columns.clone());
+    writer.set_attributes(options.attributes);
     // What is to be moved towards its neighbours waits until all are there.
     let mut held = Vec::new();
     let put = |photo| match options.augment {
@@ -171,14 +186,12 @@ pub fn build_index(
             Ok(())
         }
     };
-    let (indexed, failed) = describe(
-        embedder,
-        entries,
-        &options.limits,
-        options.local_features,
-        progress,
-        put,
-    )?;
+    let wanted = Wanted {
+        limits: &options.limits,
+        local_features: options.local_features,
+        attributes: options.attributes,
+    };
+    let (indexed, failed) = describe(embedder, entries, &wanted, progress, put)?;
     let moved = options
         .augment
         .map(|augmentation| Moved::of(held, augmentation));
@@ -225,13 +238,17 @@ pub fn add_to_index(
     update
         .index()
         .check_fingerprint(embedder.bundle().fingerprint())?;
-    let with_local = update.index().has_local_features();
+    let wanted = Wanted {
+        limits,
+        local_features: update.index().has_local_features(),
+        attributes: update.index().info().attributes,
+    };
     let put = |photo: DescribedPhoto<'_>| {
         update.put(&photo.with(&photo.vector))?;
         let local = photo.local.as_ref();
         local.map_or(Ok(()), |local| update.put_local(&photo.entry.key, local))
     };
-    let (added, failed) = describe(embedder, entries, limits, with_local, progress, put)?;
+    let (added, failed) = describe(embedder, entries, &wanted, progress, put)?;
     let photos = added.len();
     let items = update.commit()?.info().items;
     Ok(AddReport {
@@ -252,6 +269,13 @@ pub struct AddReport {
     pub failed: Vec<(PathBuf, String)>,
 }
 
+/// What is wanted of photos besides their descriptors.
+struct Wanted<'a> {
+    limits: &'a Limits,
+    local_features: bool,
+    attributes: bool,
+}
+
 type Described<'a> = (Vec<&'a Entry>, Vec<(PathBuf, String)>);
 
 /// Hands over the described photos in the order of the entries; gives those that could be read and the others with the
@@ -259,29 +283,42 @@ type Described<'a> = (Vec<&'a Entry>, Vec<(PathBuf, String)>);
 fn describe<'a>(
     embedder: &Embedder,
     entries: &'a [Entry],
-    limits: &Limits,
-    with_local: bool,
+    wanted: &Wanted<'_>,
     progress: &(dyn Fn(usize) + Sync),
     mut put: impl FnMut(DescribedPhoto<'a>) -> Result<(), IndexError>,
 ) -> Result<Described<'a>, BuildError> {
     let mut failed = Vec::new();
     let mut indexed = Vec::new();
+    let heads = &embedder.bundle().spec().heads.attributes;
+    let mut items = ItemAttributes::default();
     for batch in entries.chunks(BATCH) {
         let described: Vec<_> = batch
             .par_iter()
             .map(|entry| {
-                let seen = look_at_file(embedder, &entry.image, limits);
+                let seen = look_at_file(embedder, &entry.image, wanted.limits);
                 progress(1);
                 let (descriptor, maps) = seen?;
-                let local = with_local.then(|| embedder.local_features(&maps)).flatten();
-                Ok((descriptor, local))
+                let local = wanted
+                    .local_features
+                    .then(|| embedder.local_features(&maps));
+                let said = wanted
+                    .attributes
+                    .then(|| attributes(heads, &embedder.maps(&maps)));
+                Ok((descriptor, local.flatten(), said.transpose()?))
             })
             .collect();
         for (entry, descriptor) in batch.iter().zip(described) {
             match descriptor {
-                Ok((descriptor, local)) => {
+                Ok((descriptor, local, said)) => {
+                    let payload = match said {
+                        Some(said) => {
+                            Cow::Owned(items.payload(&entry.key, &entry.payload, heads, said))
+                        }
+                        None => Cow::Borrowed(&entry.payload),
+                    };
                     put(DescribedPhoto {
                         entry,
+                        payload,
                         vector: descriptor.values,
                         local,
                     })?;

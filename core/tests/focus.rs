@@ -4,10 +4,15 @@
 
 use std::path::{Path, PathBuf};
 
+use pocketlens::backbone::FeatureMap;
+use pocketlens::build::{BuildOptions, Entry, build_index};
 use pocketlens::bundle::{self, AttributeHead, Bundle, Heads, Labelling, Spec};
+use pocketlens::embedder::Embedder;
 use pocketlens::image::{Frame, Pixels};
+use pocketlens::index::filter::Filter;
 use pocketlens::lens::{Answer, Lens, NewPhoto, Query};
 use pocketlens::localise::Focus;
+use serde_json::json;
 use tempfile::TempDir;
 
 const SIDE: u32 = 192;
@@ -64,7 +69,7 @@ fn shop(bundle: &Bundle) -> (TempDir, Lens) {
         let item = NewPhoto {
             key,
             group: None,
-            payload: &serde_json::json!({}),
+            payload: &json!({}),
         };
         let photo = picture(THING[2], |x, y| texture(seed, x, y));
         update.put(&item, &photo).unwrap();
@@ -158,35 +163,45 @@ fn an_even_photo_and_a_bundle_without_a_detector_are_asked_once() {
     }
 }
 
-#[test]
-fn heads_say_what_they_see() {
-    let dir = tempfile::tempdir().unwrap();
-    let tap = tiny().spec().recipe.taps()[0].clone();
-    let map = {
-        let lens = shop(&tiny()).1;
-        let input = lens.embedder().input(&on_a_table(), None).unwrap();
-        let (_, mut maps) = lens.embedder().look(&input, &Default::default()).unwrap();
-        maps.swap_remove(0)
-    };
-    // The strongest channel, by its mean.
-    let mut means = vec![0.0f64; map.channels()];
+/// The map that heads read, of a photo.
+fn map(photo: &Pixels) -> FeatureMap {
+    let (_dir, lens) = shop(&tiny());
+    let input = lens.embedder().input(photo, None).unwrap();
+    let (_, mut maps) = lens.embedder().look(&input, &Default::default()).unwrap();
+    maps.swap_remove(0)
+}
+
+fn means(map: &FeatureMap) -> Vec<f64> {
+    let mut means = vec![0.0; map.channels()];
     for location in map.locations() {
         for (mean, &value) in means.iter_mut().zip(location) {
             *mean += f64::from(value);
         }
     }
+    means
+}
+
+/// A head that names the strongest channel, or all above zero.
+fn channel_head(labels: usize, labelling: Labelling) -> Heads {
+    Heads {
+        attributes: vec![AttributeHead {
+            name: "channel".to_owned(),
+            tap: tiny().spec().recipe.taps()[0].clone(),
+            labels: (0..labels).map(|at| at.to_string()).collect(),
+            labelling,
+        }],
+        ..Heads::default()
+    }
+}
+
+#[test]
+fn heads_say_what_they_see() {
+    let dir = tempfile::tempdir().unwrap();
+    let means = means(&map(&on_a_table()));
     let strongest = (0..means.len())
         .max_by(|&a, &b| means[a].total_cmp(&means[b]))
         .unwrap();
-    let head = |labels: usize| Heads {
-        attributes: vec![AttributeHead {
-            name: "channel".to_owned(),
-            tap: tap.clone(),
-            labels: (0..labels).map(|at| at.to_string()).collect(),
-            labelling: Labelling::OneOf,
-        }],
-        ..Heads::default()
-    };
+    let head = |labels| channel_head(labels, Labelling::OneOf);
     let (_shop, lens) = shop(&talkative(dir.path(), head(means.len())));
     let answer = lens.search(&on_a_table(), &Query::default()).unwrap();
     let [said] = &answer.attributes[..] else {
@@ -204,4 +219,88 @@ fn heads_say_what_they_see() {
     let lens = Lens::with_bundle(lens.index().dir(), wrong).unwrap();
     let refused = lens.search(&on_a_table(), &Query::default()).unwrap_err();
     assert!(refused.to_string().contains("channels"), "{refused}");
+}
+
+#[test]
+fn an_index_keeps_what_heads_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name);
+    let thing = picture(THING[2], |_, _| [250, 20, 20]);
+    let other = picture(THING[2], |x, y| texture(1, x, y));
+    let said = [&thing, &other].map(|photo| {
+        let means = means(&map(photo)).into_iter().enumerate();
+        let above_zero = means.filter(|&(_, mean)| mean > 0.0);
+        above_zero.map(|(at, _)| at.to_string()).collect::<Vec<_>>()
+    });
+    let only_other = said[1].iter().find(|label| !said[0].contains(label));
+    let only_other = only_other.expect("they differ, or the test shows nothing");
+    let entry = |key: &str, photo: &Pixels, name: &str| {
+        let (width, height) = (photo.width(), photo.height());
+        image::save_buffer(
+            file(name),
+            photo.data(),
+            width,
+            height,
+            image::ColorType::Rgb8,
+        )
+        .unwrap();
+        Entry {
+            image: file(name),
+            key: key.to_owned(),
+            group: None,
+            payload: json!({"price": 3}),
+        }
+    };
+    // The second photo of an item shares what is said of the first.
+    let entries = [
+        entry("thing", &thing, "1.png"),
+        entry("thing", &other, "2.png"),
+        entry("other", &other, "3.png"),
+    ];
+    let options = BuildOptions {
+        attributes: true,
+        calibration_queries: 0,
+        ..BuildOptions::default()
+    };
+    let build = |bundle: Bundle| {
+        let embedder = Embedder::new(bundle).unwrap();
+        build_index(&file("shop.plx"), &embedder, &entries, &options, &|_| {})
+    };
+    let refused = build(tiny()).unwrap_err().to_string();
+    assert!(refused.contains("--heads"), "{refused}");
+    build(talkative(
+        dir.path(),
+        channel_head(map(&thing).channels(), Labelling::AnyOf),
+    ))
+    .unwrap();
+
+    let lens = Lens::open(file("shop.plx")).unwrap();
+    assert!(lens.index().info().attributes);
+    let payload = |lens: &Lens, key: &str| lens.index().item(key).unwrap().unwrap().payload;
+    assert_eq!(
+        payload(&lens, "thing"),
+        json!({"price": 3, "channel": said[0]})
+    );
+    assert_eq!(
+        payload(&lens, "other"),
+        json!({"price": 3, "channel": said[1]})
+    );
+    let filter = json!({"must": [{"key": "channel", "match": {"value": only_other}}]}).to_string();
+    let query = Query {
+        filter: Some(Filter::from_json(&filter).unwrap()),
+        ..Query::default()
+    };
+    let answer = lens.search(&thing, &query).unwrap();
+    assert_eq!(answer.hits.len(), 1, "{:?}", answer.hits);
+
+    // What is added on the device is told of, too.
+    let mut update = lens.update().unwrap();
+    let new = NewPhoto {
+        key: "new",
+        group: None,
+        payload: &json!({}),
+    };
+    update.put(&new, &other).unwrap();
+    let lens = update.commit().unwrap();
+    assert_eq!(payload(&lens, "new"), json!({"channel": said[1]}));
 }

@@ -5,7 +5,10 @@
 //! however many cores they are described. What is asked of the moved vectors to calibrate the verdict must not have moved
 //! them: [`Moved::first`] answers as an index would that was built without it.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
+use serde_json::Value;
 
 use super::{Entry, group_of};
 use crate::descriptor::LocalFeatures;
@@ -15,6 +18,8 @@ use crate::rerank::Augmentation;
 /// A photo of a catalogue and what the network saw of it.
 pub(super) struct DescribedPhoto<'a> {
     pub(super) entry: &'a Entry,
+    /// The entry's, and what is said of the item.
+    pub(super) payload: Cow<'a, Value>,
     /// A unit vector.
     pub(super) vector: Vec<f32>,
     pub(super) local: Option<LocalFeatures>,
@@ -26,7 +31,7 @@ impl DescribedPhoto<'_> {
         ItemPhoto {
             key: &self.entry.key,
             group: self.entry.group.as_deref(),
-            payload: &self.entry.payload,
+            payload: &self.payload,
             vector,
         }
     }
@@ -164,6 +169,7 @@ mod tests {
             to_unit_length(&mut vector);
             DescribedPhoto {
                 entry,
+                payload: Cow::Borrowed(&entry.payload),
                 vector,
                 local: None,
             }

@@ -52,6 +52,9 @@ pub(super) struct Manifest {
     /// Whether vectors were moved towards their neighbours when the index was built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) augmented: Option<Augmentation>,
+    /// Whether payloads tell what the bundle's heads say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) attributes: bool,
     /// Kinds of columns that the catalogue demands.
     #[serde(default, skip_serializing_if = "Schema::is_empty")]
     pub(super) columns: Schema,
@@ -142,6 +145,7 @@ impl Manifest {
             segments: Vec::new(),
             calibration: None,
             augmented: None,
+            attributes: false,
             columns: Schema::default(),
         };
         manifest.set_segments(segments);

@@ -69,6 +69,7 @@ pub(super) fn merge_on(
     let parts: Vec<_> = indexes.iter().flat_map(Index::segments).collect();
     let mut manifest = Manifest::new(first.fingerprint(), first.dim(), bundle, Vec::new());
     manifest.columns = first.manifest().columns.clone();
+    manifest.attributes = first.manifest().attributes;
     let form = manifest.segment_form();
     let mut segments = Vec::new();
     let (mut items, mut rows) = (Vec::new(), 0);
@@ -124,6 +125,10 @@ fn check_same(first: &Index, other: &Index) -> Result<(), IndexError> {
     if first.manifest().columns != other.manifest().columns {
         let columns = |index: &Index| format!("{:?}", index.manifest().columns);
         return differ("columns", columns(first), columns(other));
+    }
+    let (expected, found) = (first.manifest().attributes, other.manifest().attributes);
+    if expected != found {
+        return differ("attributes", expected.to_string(), found.to_string());
     }
     let bundle_of = |index: &Index| -> FileEntry { index.manifest().bundle.clone() };
     let (expected, found) = (bundle_of(first), bundle_of(other));

@@ -79,6 +79,8 @@ pub struct IndexInfo {
     /// How vectors were moved towards their neighbours when the index was built; `None` where they are as the model gives
     /// them. Items that were added afterwards are not moved.
     pub augmented: Option<Augmentation>,
+    /// Whether payloads tell what the bundle's heads say; those of items that are added do then, too.
+    pub attributes: bool,
     /// The library that built it.
     pub created_by: String,
 }
@@ -244,6 +246,7 @@ impl Index {
             format: FORMAT,
             calibrated: manifest.calibration.is_some(),
             augmented: manifest.augmented,
+            attributes: manifest.attributes,
             created_by: manifest.created_by.clone(),
         }
     }

@@ -29,6 +29,7 @@ pub struct IndexWriter {
     items: Items,
     calibration: Option<Calibration>,
     augmented: Option<Augmentation>,
+    attributes: bool,
     columns: Schema,
     segment_rows: u32,
     is_shard: bool,
@@ -66,6 +67,7 @@ impl IndexWriter {
             items: Items::new(dim),
             calibration: None,
             augmented: None,
+            attributes: false,
             columns: Schema::default(),
             segment_rows: SEGMENT_ROWS,
             is_shard: false,
@@ -126,6 +128,11 @@ impl IndexWriter {
         self.augmented = Some(augmentation);
     }
 
+    /// Says with the index that payloads tell what the bundle's heads say, so that those of items that are added later do.
+    pub fn set_attributes(&mut self, attributes: bool) {
+        self.attributes = attributes;
+    }
+
     /// Writes the index and opens it. On failure an index that was to be replaced is as it was.
     pub fn finish(self) -> Result<Index, IndexError> {
         self.finish_with(|_| Ok(None))
@@ -162,6 +169,7 @@ impl IndexWriter {
         let mut manifest = Manifest::new(self.fingerprint, self.dim, bundle, segments);
         manifest.calibration = self.calibration;
         manifest.augmented = self.augmented;
+        manifest.attributes = self.attributes;
         manifest.columns = self.columns;
 
         let mut index = Index::of_manifest(&self.dir, manifest)?;

@@ -3,13 +3,16 @@
 //! The same network describes what is added and what is asked, with local features where the index has them. What is
 //! added becomes visible all at once.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::{Lens, LensError};
+use crate::attributes::{ItemAttributes, attributes};
 use crate::backbone::RunOptions;
 use crate::bundle::Bundle;
+use crate::embedder::EmbedError;
 #[cfg(feature = "codecs")]
 use crate::image::Photo;
 use crate::image::Pixels;
@@ -43,6 +46,7 @@ pub struct NewPhoto<'a> {
 pub struct LensUpdate<'a> {
     lens: &'a Lens,
     update: IndexUpdate,
+    items: ItemAttributes,
 }
 
 impl Lens {
@@ -69,7 +73,11 @@ impl Lens {
         update
             .index()
             .check_fingerprint(self.embedder.bundle().fingerprint())?;
-        Ok(LensUpdate { lens: self, update })
+        Ok(LensUpdate {
+            lens: self,
+            update,
+            items: ItemAttributes::default(),
+        })
     }
 }
 
@@ -102,10 +110,16 @@ impl LensUpdate<'_> {
             ..RunOptions::default()
         };
         let (embedding, maps) = embedder.look(input, &run)?;
+        let mut payload = Cow::Borrowed(photo.payload);
+        if self.update.index().info().attributes {
+            let heads = &embedder.bundle().spec().heads.attributes;
+            let said = attributes(heads, &embedder.maps(&maps)).map_err(EmbedError::from)?;
+            payload = Cow::Owned(self.items.payload(photo.key, photo.payload, heads, said));
+        }
         self.update.put(&ItemPhoto {
             key: photo.key,
             group: photo.group,
-            payload: photo.payload,
+            payload: &payload,
             vector: &embedding.descriptor.values,
         })?;
         if self.update.index().has_local_features()

@@ -77,6 +77,9 @@ pub(crate) struct Build {
     /// Store what each photo shows where (some 4 KB a photo), for search --rerank
     #[arg(long)]
     local_features: bool,
+    /// Write into payloads what the bundle's heads say of each item's first photo, where the catalogue does not
+    #[arg(long)]
+    attributes: bool,
     /// Move each photo's vector towards its N nearest of the catalogue, 10 when absent: gains where things have as many
     /// photos and more, loses where they have one. Items added later are not moved; shards cannot be
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = DEFAULT_NEIGHBOURS,
@@ -135,6 +138,7 @@ fn build(arguments: &Build) -> Result<ExitCode> {
         groups_of_variants: arguments.source.is_file(),
         is_shard: arguments.shard.is_some(),
         local_features: arguments.local_features,
+        attributes: arguments.attributes,
         augment: arguments.augment.map(augmentation),
         ..BuildOptions::default()
     };
@@ -293,6 +297,11 @@ fn info(arguments: &Inspect) -> Result<ExitCode> {
         if let Some(Augmentation { neighbours, alpha }) = info.augmented {
             print_line(format_args!(
                 "augmented       towards {neighbours} neighbours, cosine to the power {alpha}, when built"
+            ))?;
+        }
+        if info.attributes {
+            print_line(format_args!(
+                "attributes      told in payloads, as the bundle's heads say them"
             ))?;
         }
         for column in index.columns()? {

@@ -213,13 +213,12 @@ impl Plan {
         let [rows, columns] = prepared.shapes[value];
         let stride = self.description.stride(value);
         let bytes = &arena.values[self.place(value, prepared)];
-        let real: [f32; 256] =
-            std::array::from_fn(|byte| (byte as f32 - f32::from(layer.zero)) * layer.scale);
-        let locations = bytes.chunks_exact(stride);
-        let data = locations
-            .flat_map(|location| &location[..layer.channels])
-            .map(|&byte| real[usize::from(byte)])
-            .collect();
+        let zero = f32::from(layer.zero);
+        let mut data = Vec::with_capacity(rows * columns * layer.channels);
+        for location in bytes.chunks_exact(stride) {
+            let channels = location[..layer.channels].iter();
+            data.extend(channels.map(|&byte| (f32::from(byte) - zero) * layer.scale));
+        }
         FeatureMap::new(rows, columns, layer.channels, data).expect("shapes are never empty")
     }
 
