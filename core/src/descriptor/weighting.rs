@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backbone::FeatureMap;
 use crate::kernel::Cpu;
+use crate::kernel::distance::square_distances;
 use crate::kernel::weighted_sum::weighted_sum;
 
 /// How much a location counts.
@@ -95,21 +96,22 @@ pub(crate) fn border_distance(map: &FeatureMap) -> Vec<f64> {
         let (y, x) = (at / width, at % width);
         y == 0 || x == 0 || y + 1 == height || x + 1 == width
     };
-    let border: Vec<f64> = (0..height * width)
-        .map(|at| f64::from(u8::from(is_border(at))))
+    let border: Vec<&[f32]> = map
+        .locations()
+        .enumerate()
+        .filter_map(|(at, location)| is_border(at).then_some(location))
         .collect();
     let mut mean = vec![0.0f64; map.channels()];
-    weighted_sum(Cpu::native())(map.data(), &border, &mut mean);
-    let count: f64 = border.iter().sum();
-    mean.iter_mut().for_each(|value| *value /= count);
-    let distance = |location: &[f32]| {
-        let square = |i: usize| {
-            let difference = f64::from(location[i]) - mean[i];
-            difference * difference
-        };
-        sum_of(mean.len(), square).sqrt()
-    };
-    map.locations().map(distance).collect()
+    let ones = vec![1.0; border.len()];
+    weighted_sum(Cpu::native())(&border.concat(), &ones, &mut mean);
+    mean.iter_mut()
+        .for_each(|value| *value /= ones.len() as f64);
+    let mut distances = vec![0.0; height * width];
+    square_distances(Cpu::native())(map.data(), &mean, &mut distances);
+    distances
+        .iter_mut()
+        .for_each(|square| *square = square.sqrt());
+    distances
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 pub(crate) mod codes;
 mod cpu;
 pub(crate) mod depthwise;
+pub(crate) mod distance;
 pub(crate) mod dot;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
