@@ -3,6 +3,8 @@
 
 #![allow(unsafe_code)]
 
+mod wide;
+
 use std::arch::x86_64::*;
 
 use super::super::requantise::avx512::{Packed, Rule};
@@ -33,23 +35,24 @@ fn run(
     // lengths were checked above, and the number of rows is the window's.
     unsafe {
         match (weights.size, weights.stride) {
-            (3, 1) => all_blocks::<3, 1, 1, 6>(rows, &input, weights, requantise, out),
-            (3, _) => all_blocks::<3, 2, 1, 9>(rows, &input, weights, requantise, out),
-            (_, 1) => all_blocks::<5, 1, 2, 8>(rows, &input, weights, requantise, out),
-            _ => all_blocks::<5, 2, 2, 11>(rows, &input, weights, requantise, out),
+            (3, 1) => all_blocks::<3, 1, 1, 6, 3>(rows, &input, weights, requantise, out),
+            (3, _) => all_blocks::<3, 2, 1, 9, 2>(rows, &input, weights, requantise, out),
+            (_, 1) => all_blocks::<5, 1, 2, 8, 5>(rows, &input, weights, requantise, out),
+            _ => all_blocks::<5, 2, 2, 11, 3>(rows, &input, weights, requantise, out),
         }
     }
 }
 
 /// # Safety
 /// [`check`] must have passed; `SIZE` and `STRIDE` must be those of the weights, `GROUPS` a quarter
-/// of `SIZE` rounded up, `WIDE` the columns that four outputs read.
+/// of `SIZE` rounded up, `WIDE` the columns that four outputs read, `SLOTS` the outputs that a column may be part of.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn all_blocks<
     const SIZE: usize,
     const STRIDE: usize,
     const GROUPS: usize,
     const WIDE: usize,
+    const SLOTS: usize,
 >(
     rows: &[&[u8]],
     input: &Input,
@@ -61,7 +64,22 @@ unsafe fn all_blocks<
     let linear = Packed::<false, false>::new(requantise);
     let hard_swish = Packed::<true, false>::new(requantise);
     let enough = out.len() >= 4 * input.location;
-    for first in (0..weights.channels).step_by(OUTPUTS) {
+    let mut start = 0;
+    while start + wide::WIDE <= input.location {
+        // SAFETY: tables are padded to sixteen channels; each location has sixty-four bytes from `start` on.
+        unsafe {
+            let block = wide::Block::<SIZE, GROUPS>::new(weights, requantise, start);
+            if let Some(packed) = &linear {
+                block.row::<STRIDE, SLOTS, _>(packed, rows, input, start, out);
+            } else if let Some(packed) = &hard_swish {
+                block.row::<STRIDE, SLOTS, _>(packed, rows, input, start, out);
+            } else {
+                break;
+            }
+        }
+        start += wide::WIDE;
+    }
+    for first in (start..weights.channels).step_by(OUTPUTS) {
         // Where eight channels are left, the block overlaps with the one before.
         let first = first.min(input.location.saturating_sub(OUTPUTS));
         // SAFETY: tables are padded to sixteen channels; rows and outputs have eight or sixteen

@@ -113,6 +113,29 @@ impl<const HARD_SWISH: bool, const RESIDUAL: bool> Packed<HARD_SWISH, RESIDUAL> 
         multipliers: [__m512; 4],
         residuals: [__m128i; 4],
     ) -> __m512i {
+        let bytes = self.pack(sums, multipliers, residuals);
+        _mm512_permutexvar_epi32(self.order, bytes)
+    }
+
+    /// The same for sums that stand as unpacking leaves them: lane `l` of the four holds sixteen in order.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(in crate::kernel) fn apply_in_lanes(
+        &self,
+        sums: [__m512i; 4],
+        multipliers: [__m512; 4],
+    ) -> __m512i {
+        self.pack(sums, multipliers, [_mm_setzero_si128(); 4])
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    fn pack(
+        &self,
+        sums: [__m512i; 4],
+        multipliers: [__m512; 4],
+        residuals: [__m128i; 4],
+    ) -> __m512i {
         let [a, b] = [
             self.round(sums[0], multipliers[0], residuals[0]),
             self.round(sums[1], multipliers[1], residuals[1]),
@@ -123,8 +146,7 @@ impl<const HARD_SWISH: bool, const RESIDUAL: bool> Packed<HARD_SWISH, RESIDUAL> 
         ];
         // Both packings saturate, which is a clamp to 0 and 255.
         let bytes = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
-        let bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, self.low), self.high);
-        _mm512_permutexvar_epi32(self.order, bytes)
+        _mm512_min_epu8(_mm512_max_epu8(bytes, self.low), self.high)
     }
 
     #[target_feature(enable = "avx512f")]
