@@ -61,8 +61,9 @@ unsafe fn all_blocks<
     out: &mut [u8],
 ) {
     let rule = Rule::new(requantise);
-    let linear = Packed::<false, false>::new(requantise);
-    let hard_swish = Packed::<true, false>::new(requantise);
+    let linear = Packed::<false, false, false>::new(requantise);
+    let clamped = Packed::<false, false, true>::new(requantise);
+    let hard_swish = Packed::<true, false, false>::new(requantise);
     let enough = out.len() >= 4 * input.location;
     let mut start = 0;
     while start + wide::WIDE <= input.location {
@@ -70,9 +71,11 @@ unsafe fn all_blocks<
         unsafe {
             let block = wide::Block::<SIZE, GROUPS>::new(weights, requantise, start);
             if let Some(packed) = &linear {
-                block.row::<STRIDE, SLOTS, _>(packed, rows, input, start, out);
+                block.row::<STRIDE, SLOTS, _, _>(packed, rows, input, start, out);
+            } else if let Some(packed) = &clamped {
+                block.row::<STRIDE, SLOTS, _, _>(packed, rows, input, start, out);
             } else if let Some(packed) = &hard_swish {
-                block.row::<STRIDE, SLOTS, _>(packed, rows, input, start, out);
+                block.row::<STRIDE, SLOTS, _, _>(packed, rows, input, start, out);
             } else {
                 break;
             }
@@ -89,9 +92,11 @@ unsafe fn all_blocks<
             if input.location == 8 {
                 block.row::<STRIDE, false>(&rule, rows, input, first, out);
             } else if let (Some(packed), true) = (&linear, enough) {
-                block.fours::<STRIDE, WIDE, _>(packed, rows, input, first, out);
+                block.fours::<STRIDE, WIDE, _, _>(packed, rows, input, first, out);
+            } else if let (Some(packed), true) = (&clamped, enough) {
+                block.fours::<STRIDE, WIDE, _, _>(packed, rows, input, first, out);
             } else if let (Some(packed), true) = (&hard_swish, enough) {
-                block.fours::<STRIDE, WIDE, _>(packed, rows, input, first, out);
+                block.fours::<STRIDE, WIDE, _, _>(packed, rows, input, first, out);
             } else {
                 block.row::<STRIDE, true>(&rule, rows, input, first, out);
             }
@@ -188,9 +193,14 @@ impl<const SIZE: usize, const GROUPS: usize> Block<SIZE, GROUPS> {
     /// [`check`] must have passed; each location must have sixteen bytes from `first` on; `WIDE` must
     /// be the columns that four outputs read.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    unsafe fn fours<const STRIDE: usize, const WIDE: usize, const HARD_SWISH: bool>(
+    unsafe fn fours<
+        const STRIDE: usize,
+        const WIDE: usize,
+        const HARD_SWISH: bool,
+        const CLAMP: bool,
+    >(
         &self,
-        packed: &Packed<HARD_SWISH, false>,
+        packed: &Packed<HARD_SWISH, false, CLAMP>,
         rows: &[&[u8]],
         input: &Input,
         first: usize,

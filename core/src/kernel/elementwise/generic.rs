@@ -39,9 +39,40 @@ pub(super) fn add(
 
 #[inline(always)]
 pub(super) fn accumulate(values: &[u8], sums: &mut [u32]) {
-    for row in values.chunks_exact(sums.len().max(1)) {
-        for (sum, &value) in sums.iter_mut().zip(row) {
-            *sum += u32::from(value);
+    let columns = sums.len().max(1);
+    let (wide, rest) = sums.as_chunks_mut::<64>();
+    for (at, sums) in wide.iter_mut().enumerate() {
+        accumulate_columns(values, columns, 64 * at, sums);
+    }
+    let done = 64 * wide.len();
+    let (narrow, rest) = rest.as_chunks_mut::<8>();
+    for (at, sums) in narrow.iter_mut().enumerate() {
+        accumulate_columns(values, columns, done + 8 * at, sums);
+    }
+    let done = done + 8 * narrow.len();
+    for (at, sum) in rest.iter_mut().enumerate() {
+        accumulate_columns(values, columns, done + at, std::array::from_mut(sum));
+    }
+}
+
+/// Some columns, in 16 bits as long as they hold the sums: registers hold all of them then.
+#[inline(always)]
+fn accumulate_columns<const N: usize>(
+    values: &[u8],
+    columns: usize,
+    first: usize,
+    sums: &mut [u32; N],
+) {
+    for rows in values.chunks(256 * columns) {
+        let mut few = [0u16; N];
+        for row in rows.chunks_exact(columns) {
+            let row: &[u8; N] = row[first..].first_chunk().expect("columns of the row");
+            for (sum, &value) in few.iter_mut().zip(row) {
+                *sum += u16::from(value);
+            }
+        }
+        for (sum, few) in sums.iter_mut().zip(few) {
+            *sum += u32::from(few);
         }
     }
 }

@@ -31,13 +31,15 @@ fn run(
     // were checked above.
     unsafe {
         if let Some(residual) = residual {
-            match Packed::<false, true>::new(requantise) {
+            match Packed::<false, true, true>::new(requantise) {
                 Some(packed) => all_tiles(a, weights, requantise, &packed, residual, out),
                 None => all_sums(a, weights, requantise, Some(residual), out),
             }
-        } else if let Some(packed) = Packed::<false, false>::new(requantise) {
+        } else if let Some(packed) = Packed::<false, false, false>::new(requantise) {
             all_tiles(a, weights, requantise, &packed, a, out);
-        } else if let Some(packed) = Packed::<true, false>::new(requantise) {
+        } else if let Some(packed) = Packed::<false, false, true>::new(requantise) {
+            all_tiles(a, weights, requantise, &packed, a, out);
+        } else if let Some(packed) = Packed::<true, false, false>::new(requantise) {
             all_tiles(a, weights, requantise, &packed, a, out);
         } else {
             all_sums(a, weights, requantise, None, out);
@@ -50,11 +52,11 @@ fn run(
 /// # Safety
 /// [`check`] must have passed, also of the residual if there is `RESIDUAL`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn all_tiles<const HARD_SWISH: bool, const RESIDUAL: bool>(
+unsafe fn all_tiles<const HARD_SWISH: bool, const RESIDUAL: bool, const CLAMP: bool>(
     a: &Rows<'_>,
     weights: &Weights<'_>,
     requantise: &Requantise<'_>,
-    packed: &Packed<HARD_SWISH, RESIDUAL>,
+    packed: &Packed<HARD_SWISH, RESIDUAL, CLAMP>,
     residual: &Rows<'_>,
     out: &mut RowsMut<'_>,
 ) {
@@ -69,18 +71,18 @@ unsafe fn all_tiles<const HARD_SWISH: bool, const RESIDUAL: bool>(
             while block + 4 <= blocks {
                 let of = |at| Block::new(weights, requantise, block + at);
                 let four = [of(0), of(1), of(2), of(3)];
-                some_rows::<4, 4, _, _>(&four, packed, a, residual, out, rows.clone());
+                some_rows::<4, 4, _, _, _>(&four, packed, a, residual, out, rows.clone());
                 block += 4;
             }
             while block + 2 <= blocks {
                 let of = |at| Block::new(weights, requantise, block + at);
                 let two = [of(0), of(1)];
-                some_rows::<2, 8, _, _>(&two, packed, a, residual, out, rows.clone());
+                some_rows::<2, 8, _, _, _>(&two, packed, a, residual, out, rows.clone());
                 block += 2;
             }
             if block < blocks {
                 let one = [Block::new(weights, requantise, block)];
-                some_rows::<1, 8, _, _>(&one, packed, a, residual, out, rows.clone());
+                some_rows::<1, 8, _, _, _>(&one, packed, a, residual, out, rows.clone());
             }
         }
         first = rows.end;
@@ -95,9 +97,10 @@ unsafe fn some_rows<
     const N: usize,
     const HARD_SWISH: bool,
     const RESIDUAL: bool,
+    const CLAMP: bool,
 >(
     blocks: &[Block; B],
-    packed: &Packed<HARD_SWISH, RESIDUAL>,
+    packed: &Packed<HARD_SWISH, RESIDUAL, CLAMP>,
     a: &Rows<'_>,
     residual: &Rows<'_>,
     out: &mut RowsMut<'_>,
@@ -107,15 +110,15 @@ unsafe fn some_rows<
     // SAFETY: tiles are cut to the rows that are left.
     unsafe {
         while row + N <= rows.end {
-            tile::<N, B, _, _>(blocks, packed, a, residual, out, row);
+            tile::<N, B, _, _, _>(blocks, packed, a, residual, out, row);
             row += N;
         }
         while row + 2 <= rows.end {
-            tile::<2, B, _, _>(blocks, packed, a, residual, out, row);
+            tile::<2, B, _, _, _>(blocks, packed, a, residual, out, row);
             row += 2;
         }
         if row < rows.end {
-            tile::<1, B, _, _>(blocks, packed, a, residual, out, row);
+            tile::<1, B, _, _, _>(blocks, packed, a, residual, out, row);
         }
     }
 }
@@ -186,9 +189,15 @@ impl Block {
 /// As for [`all_tiles`]; `first + N` rows must be there, and only the last block may be a half.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
-unsafe fn tile<const N: usize, const B: usize, const HARD_SWISH: bool, const RESIDUAL: bool>(
+unsafe fn tile<
+    const N: usize,
+    const B: usize,
+    const HARD_SWISH: bool,
+    const RESIDUAL: bool,
+    const CLAMP: bool,
+>(
     blocks: &[Block; B],
-    packed: &Packed<HARD_SWISH, RESIDUAL>,
+    packed: &Packed<HARD_SWISH, RESIDUAL, CLAMP>,
     a: &Rows<'_>,
     residual: &Rows<'_>,
     out: &mut RowsMut<'_>,
@@ -238,17 +247,24 @@ unsafe fn tile<const N: usize, const B: usize, const HARD_SWISH: bool, const RES
 }
 
 /// Where a tile's sums go.
-struct Output<'a, 'b, const B: usize, const HARD_SWISH: bool, const RESIDUAL: bool> {
+struct Output<
+    'a,
+    'b,
+    const B: usize,
+    const HARD_SWISH: bool,
+    const RESIDUAL: bool,
+    const CLAMP: bool,
+> {
     blocks: &'a [Block; B],
-    packed: &'a Packed<HARD_SWISH, RESIDUAL>,
+    packed: &'a Packed<HARD_SWISH, RESIDUAL, CLAMP>,
     residual: &'a Rows<'a>,
     out: &'a mut RowsMut<'b>,
     /// The first row.
     first: usize,
 }
 
-impl<const B: usize, const HARD_SWISH: bool, const RESIDUAL: bool>
-    Output<'_, '_, B, HARD_SWISH, RESIDUAL>
+impl<const B: usize, const HARD_SWISH: bool, const RESIDUAL: bool, const CLAMP: bool>
+    Output<'_, '_, B, HARD_SWISH, RESIDUAL, CLAMP>
 {
     /// Requantises four times sixteen sums from number `AT` on, which are one row, two or four, and
     /// stores them; rows that are not there are left out.

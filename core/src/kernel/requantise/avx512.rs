@@ -64,7 +64,8 @@ impl Rule {
 /// What the rule consists of is known when this is compiled, so that kernels ask nothing and keep
 /// their sums in registers.
 #[derive(Clone, Copy)]
-pub(in crate::kernel) struct Packed<const HARD_SWISH: bool, const RESIDUAL: bool> {
+pub(in crate::kernel) struct Packed<const HARD_SWISH: bool, const RESIDUAL: bool, const CLAMP: bool>
+{
     zero: __m512,
     scale: __m512,
     residual: __m512,
@@ -74,8 +75,10 @@ pub(in crate::kernel) struct Packed<const HARD_SWISH: bool, const RESIDUAL: bool
     order: __m512i,
 }
 
-impl<const HARD_SWISH: bool, const RESIDUAL: bool> Packed<HARD_SWISH, RESIDUAL> {
-    /// `None` for another rule, and where rounding may not come before clamping.
+impl<const HARD_SWISH: bool, const RESIDUAL: bool, const CLAMP: bool>
+    Packed<HARD_SWISH, RESIDUAL, CLAMP>
+{
+    /// `None` for another rule, where rounding may not come before clamping, and for a rule that clamps unless `CLAMP`.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
     pub(in crate::kernel) fn new(requantise: &Requantise<'_>) -> Option<Self> {
@@ -94,7 +97,9 @@ impl<const HARD_SWISH: bool, const RESIDUAL: bool> Packed<HARD_SWISH, RESIDUAL> 
             true => (1 << 20) as f32,
             false => 0.0,
         };
-        (requantise.bounded && added <= largest).then(|| Self {
+        let is_clamped = requantise.low > 0.0 || requantise.high < 255.0;
+        let fits = requantise.bounded && added <= largest && (CLAMP || !is_clamped);
+        fits.then(|| Self {
             zero: _mm512_set1_ps(requantise.zero),
             scale: _mm512_set1_ps(scale),
             residual: _mm512_set1_ps(requantise.residual_multiplier),
@@ -146,7 +151,10 @@ impl<const HARD_SWISH: bool, const RESIDUAL: bool> Packed<HARD_SWISH, RESIDUAL> 
         ];
         // Both packings saturate, which is a clamp to 0 and 255.
         let bytes = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
-        _mm512_min_epu8(_mm512_max_epu8(bytes, self.low), self.high)
+        match CLAMP {
+            true => _mm512_min_epu8(_mm512_max_epu8(bytes, self.low), self.high),
+            false => bytes,
+        }
     }
 
     #[target_feature(enable = "avx512f")]

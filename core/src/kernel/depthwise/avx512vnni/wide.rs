@@ -65,9 +65,14 @@ impl<const SIZE: usize, const GROUPS: usize> Block<SIZE, GROUPS> {
     /// # Safety
     /// [`check`](super::super::check) must have passed; each location must have sixty-four bytes from `first` on.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    pub(super) unsafe fn row<const STRIDE: usize, const SLOTS: usize, const HARD_SWISH: bool>(
+    pub(super) unsafe fn row<
+        const STRIDE: usize,
+        const SLOTS: usize,
+        const HARD_SWISH: bool,
+        const CLAMP: bool,
+    >(
         &self,
-        packed: &Packed<HARD_SWISH, false>,
+        packed: &Packed<HARD_SWISH, false, CLAMP>,
         rows: &[&[u8]],
         input: &Input,
         first: usize,
