@@ -69,7 +69,7 @@ unsafe fn all_blocks<
     while start + wide::WIDE <= input.location {
         // SAFETY: tables are padded to sixteen channels; each location has sixty-four bytes from `start` on.
         unsafe {
-            let block = wide::Block::<SIZE, GROUPS>::new(weights, requantise, start);
+            let block = wide::Block::<SIZE>::new::<STRIDE>(weights, requantise, start);
             if let Some(packed) = &linear {
                 block.row::<STRIDE, SLOTS, _, _>(packed, rows, input, start, out);
             } else if let Some(packed) = &clamped {

@@ -25,38 +25,50 @@ pub(super) fn elementwise(cpu: Cpu) -> Option<Elementwise> {
     })
 }
 
-/// Rows of 64 factors or more; the last 64 may overlap with those before.
+/// Rows of 64 factors or more; the last 64 may overlap with those before. Values are unpacked inside of lanes, which packing
+/// undoes; factors stand in the same order.
 #[target_feature(enable = "avx512f,avx512bw")]
 fn multiply(values: &[u8], zero: f32, factors: &[f32], rounding: Rounding, out: &mut [u8]) {
     let zero = _mm512_set1_ps(zero);
     let added = _mm512_set1_ps(rounding.zero);
     let low = _mm512_set1_epi8((rounding.low as u8).cast_signed());
     let high = _mm512_set1_epi8((rounding.high as u8).cast_signed());
-    // Undoes the interleaving of packing.
-    let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    let clamps = rounding.low > 0.0 || rounding.high < 255.0;
     let channels = factors.len();
-    let rows = values.chunks_exact(channels);
-    for (out, row) in out.chunks_exact_mut(channels).zip(rows) {
-        for first in (0..channels).step_by(64) {
-            let first = first.min(channels - 64);
-            let quarter = |at: usize| {
-                // SAFETY: 64 values and factors stand behind the first.
-                let (values, factors) = unsafe {
-                    (
-                        _mm_loadu_si128(row.as_ptr().add(first + at).cast()),
-                        _mm512_loadu_ps(factors.as_ptr().add(first + at)),
-                    )
-                };
-                let x = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(values));
-                let x = _mm512_mul_ps(_mm512_sub_ps(x, zero), factors);
+    let none = _mm512_setzero_si512();
+    for first in (0..channels).step_by(64) {
+        let first = first.min(channels - 64);
+        let factors = [0, 4, 8, 12].map(|at| {
+            let four = |lane: usize| {
+                // SAFETY: 64 factors stand behind the first.
+                unsafe { _mm_loadu_ps(factors.as_ptr().add(first + 16 * lane + at)) }
+            };
+            let factors = _mm512_castps128_ps512(four(0));
+            let factors = _mm512_insertf32x4::<1>(factors, four(1));
+            let factors = _mm512_insertf32x4::<2>(factors, four(2));
+            _mm512_insertf32x4::<3>(factors, four(3))
+        });
+        let rows = values.chunks_exact(channels);
+        for (out, row) in out.chunks_exact_mut(channels).zip(rows) {
+            // SAFETY: 64 values stand behind the first.
+            let values = unsafe { _mm512_loadu_si512(row.as_ptr().add(first).cast()) };
+            let [low_half, high_half] = [
+                _mm512_unpacklo_epi8(values, none),
+                _mm512_unpackhi_epi8(values, none),
+            ];
+            let scaled = |values: __m512i, factors: __m512| {
+                let x = _mm512_mul_ps(_mm512_sub_ps(_mm512_cvtepi32_ps(values), zero), factors);
                 _mm512_cvtps_epi32(_mm512_add_ps(x, added))
             };
-            let [a, b] = [quarter(0), quarter(16)];
-            let [c, d] = [quarter(32), quarter(48)];
+            let a = scaled(_mm512_unpacklo_epi16(low_half, none), factors[0]);
+            let b = scaled(_mm512_unpackhi_epi16(low_half, none), factors[1]);
+            let c = scaled(_mm512_unpacklo_epi16(high_half, none), factors[2]);
+            let d = scaled(_mm512_unpackhi_epi16(high_half, none), factors[3]);
             // Both packings saturate, which is a clamp to 0 and 255.
-            let bytes = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
-            let bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, low), high);
-            let bytes = _mm512_permutexvar_epi32(order, bytes);
+            let mut bytes = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+            if clamps {
+                bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, low), high);
+            }
             // SAFETY: 64 bytes stand there, the rows being equally long.
             unsafe { _mm512_storeu_si512(out.as_mut_ptr().add(first).cast(), bytes) };
         }
