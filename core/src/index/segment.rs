@@ -147,7 +147,7 @@ impl Segment {
                 "none".to_owned(),
             ));
         }
-        let mut segment = Self {
+        let segment = Self {
             container,
             rows,
             items,
@@ -162,10 +162,6 @@ impl Segment {
         if let Some(lists) = segment.lists() {
             let check = lists.check_rows();
             check.map_err(|(expected, found)| corrupt("section list", expected, found))?;
-        }
-        let widest = segment.lists().map(|lists| lists.widest());
-        if let (Some(head), Some(widest)) = (&mut segment.lists, widest) {
-            head.widest = widest;
         }
         Ok(segment)
     }

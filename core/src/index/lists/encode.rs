@@ -68,7 +68,6 @@ pub(in crate::index) fn encode(cpu: Cpu, rows: &Rows<'_>, dim: usize, items: u32
             lists: 0,
             item_bits,
             margins: Margins::default(),
-            widest: 0.0,
         },
         centroids: Vec::new(),
         table: Vec::new(),
@@ -120,7 +119,6 @@ pub(in crate::index) fn encode(cpu: Cpu, rows: &Rows<'_>, dim: usize, items: u32
         encoded.head.lists += 1;
         first += entry.count;
     }
-    encoded.head.widest = encoded.lists(rows.dim).widest();
     let lists = &encoded.lists(rows.dim);
     let of_rows = &of_rows;
     encoded.head.margins = measure(

@@ -47,8 +47,6 @@ pub(super) struct ListHead {
     /// Bits of the number of an item, 1 to 32.
     pub(super) item_bits: u32,
     pub(super) margins: Margins,
-    /// Largest scale of factors of all lists; not in the file.
-    pub(super) widest: f32,
 }
 
 /// What is still looked at.
@@ -151,7 +149,6 @@ impl ListHead {
             lists,
             item_bits,
             margins,
-            widest: 0.0,
         })
     }
 
@@ -232,11 +229,6 @@ impl<'a> Lists<'a> {
     fn entry(&self, list: usize) -> Entry {
         let (entries, _) = self.table.as_chunks();
         Entry::read(entries[list])
-    }
-
-    /// Largest scale of factors that is a number.
-    pub(super) fn widest(&self) -> f32 {
-        (0..self.len()).fold(0.0, |widest, list| self.factor_scale(list).max(widest))
     }
 
     /// Scale of a list's centroid, which may be damaged.

@@ -238,8 +238,10 @@ impl Search<'_> {
             let list = self.lists.list(number)?;
             let signs = list.signs(self.mask.map(|mask| mask.of_list(number)));
             self.named.clear();
-            self.named.extend(signs.rows());
-            self.score(&list);
+            signs.name_rows(&mut self.named);
+            if !self.named.is_empty() {
+                self.score(&list);
+            }
         }
         Ok(())
     }
@@ -249,14 +251,9 @@ impl Search<'_> {
         let least = self.best.least();
         let reaches = |&number: &u32| self.reaches(number, nearness[number as usize], least);
         let mut near: Vec<u32> = head.iter().copied().filter(reaches).collect();
-        // Most lists are out of reach even of the widest.
-        let cut = least - self.margins.list * self.lists.head.widest;
-        for (number, &score) in (0..).zip(nearness) {
-            let is_far = score < cut;
-            if !is_far && reaches(&number) && !head.contains(&number) {
-                near.push(number);
-            }
-        }
+        let all = 0..nearness.len() as u32;
+        let others = keep(all, reaches);
+        near.extend(others.iter().filter(|number| !head.contains(number)));
         // A mask thins out the lists: more of them are looked at.
         let rows = f64::from(self.lists.head.rows);
         let asked = self.mask.map_or(rows, |mask| mask.count() as f64);
@@ -268,7 +265,7 @@ impl Search<'_> {
                 .map(|&number| nearness[number as usize])
                 .collect();
             let (_, &mut last, _) = scores.select_nth_unstable_by(most, |a, b| b.total_cmp(a));
-            near.retain(|&number| nearness[number as usize] > last);
+            near = keep(near.into_iter(), |&number| nearness[number as usize] > last);
         }
         near
     }
@@ -315,8 +312,13 @@ impl Search<'_> {
             self.named
                 .extend(self.passed.iter().map(|passed| passed.row));
             if self.first.contains(&number) {
-                let is_new = |row: &u32| self.scored.binary_search(&(number, *row)).is_err();
-                self.named.retain(is_new);
+                // Both are in the order of the rows.
+                let start = self.scored.partition_point(|&(list, _)| list < number);
+                let mut scored = self.scored[start..].iter().peekable();
+                self.named.retain(|&row| {
+                    while scored.next_if(|&&before| before < (number, row)).is_some() {}
+                    scored.peek() != Some(&&(number, row))
+                });
             }
             self.score(&list);
         }
@@ -345,22 +347,35 @@ impl Search<'_> {
     }
 }
 
+/// The numbers that are wanted. Which they are cannot be foreseen: each is written down, and the next over it unless it is
+/// wanted.
+fn keep(numbers: impl ExactSizeIterator<Item = u32>, is_wanted: impl Fn(&u32) -> bool) -> Vec<u32> {
+    let mut kept = vec![0; numbers.len()];
+    let mut count = 0;
+    for number in numbers {
+        kept[count] = number;
+        count += usize::from(is_wanted(&number));
+    }
+    kept.truncate(count);
+    kept
+}
+
 /// The [`HEAD`] lists with the highest scores, best first.
 fn head_of(nearness: &[f32]) -> Vec<u32> {
-    let score = |list: u32| nearness[list as usize];
-    let mut head: Vec<u32> = Vec::with_capacity(HEAD + 1);
-    let mut least = f32::NEG_INFINITY;
+    let (mut scores, mut lists) = ([f32::NEG_INFINITY; HEAD], [0; HEAD]);
+    let mut count = 0;
     for (list, &near) in (0..).zip(nearness) {
-        if near > least || head.len() < HEAD {
-            let at = head.partition_point(|&kept| score(kept) >= near);
-            head.insert(at, list);
-            head.truncate(HEAD);
-            if head.len() == HEAD {
-                least = score(head[HEAD - 1]);
+        if near > scores[HEAD - 1] || count < HEAD {
+            let mut at = count.min(HEAD - 1);
+            while at > 0 && scores[at - 1] < near {
+                (scores[at], lists[at]) = (scores[at - 1], lists[at - 1]);
+                at -= 1;
             }
+            (scores[at], lists[at]) = (near, list);
+            count = HEAD.min(count + 1);
         }
     }
-    head
+    lists[..count].to_vec()
 }
 
 /// Bytes of the next list's signs that are fetched while one is scanned; the processor goes on by itself.

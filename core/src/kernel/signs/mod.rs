@@ -131,13 +131,15 @@ impl Tables {
 }
 
 impl SignRows<'_> {
-    /// The rows that are asked for.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = u32> {
-        (0..self.blocks()).flat_map(|block| {
-            let asked = self.asked(block);
-            let rows = (0..BLOCK).filter(move |row| asked >> row & 1 == 1);
-            rows.map(move |row| (block * BLOCK + row) as u32)
-        })
+    /// Appends the rows that are asked for, in their order.
+    pub(crate) fn name_rows(&self, rows: &mut Vec<u32>) {
+        for block in 0..self.blocks() {
+            let mut asked = self.asked(block);
+            while asked != 0 {
+                rows.push((block * BLOCK) as u32 + asked.trailing_zeros());
+                asked &= asked - 1;
+            }
+        }
     }
 
     fn blocks(&self) -> usize {
