@@ -25,11 +25,14 @@ pub mod rerank;
 pub mod verdict;
 
 pub mod cancel;
+pub mod current;
 pub mod lens;
 pub mod limits;
 pub mod live;
 pub mod selection;
 pub mod selftest;
+
+mod sync;
 
 #[cfg(feature = "remote")]
 pub mod remote;

@@ -9,7 +9,6 @@
 mod gate;
 mod pace;
 mod session;
-mod sync;
 
 pub use gate::{Gate, GateOptions, Scene, Signature};
 pub use pace::{Pace, PaceOptions, Thermal};

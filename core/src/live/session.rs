@@ -3,12 +3,12 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::sync::thread::{self, JoinHandle};
-use super::sync::{Condvar, Mutex, MutexGuard};
 use super::{Gate, GateOptions, Pace, PaceOptions, Scene, Signature, Thermal};
 use crate::cancel::CancelToken;
 use crate::image::{Frame, ImageError, Pixels, Region, Sizing};
 use crate::lens::{Answer, Lens, LensError, Query};
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// What a session asks, and when.
 #[derive(Clone, Debug, Default)]

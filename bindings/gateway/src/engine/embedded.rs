@@ -4,9 +4,10 @@
 //! its last query is done.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use pocketlens::current::Current;
 use pocketlens::fingerprint::Fingerprint;
 use pocketlens::index::{Hit, Index, IndexError, IndexQuery};
 use pocketlens::remote::contract::{Meta, RemoteHit};
@@ -21,7 +22,7 @@ const REMOVED: usize = 1024;
 /// An index directory.
 pub struct Embedded {
     dir: PathBuf,
-    open: RwLock<Arc<Open>>,
+    open: Current<Open>,
     /// As many searches at a time as there are processors: more would only wait for one another.
     running: Arc<Semaphore>,
 }
@@ -33,6 +34,15 @@ pub enum Reloads {
     Unchanged,
     /// It held something newer, which is open now.
     Reloaded,
+}
+
+impl Reloads {
+    pub(crate) fn of(reloaded: bool) -> Self {
+        match reloaded {
+            true => Self::Reloaded,
+            false => Self::Unchanged,
+        }
+    }
 }
 
 /// An index, and what is derived from it.
@@ -59,7 +69,7 @@ impl Embedded {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             dir: dir.to_owned(),
-            open: RwLock::new(Arc::new(Open::read(dir)?)),
+            open: Current::new(Open::read(dir)?),
             running: Arc::new(Semaphore::new(cores)),
         })
     }
@@ -69,16 +79,11 @@ impl Embedded {
     /// # Errors
     /// As [`Index::open`]; what was open stays open.
     pub fn reload(&self) -> Result<Reloads, IndexError> {
-        if self.current().index.is_current()? {
-            return Ok(Reloads::Unchanged);
-        }
-        let newer = Arc::new(Open::read(&self.dir)?);
-        *self.open.write().unwrap_or_else(PoisonError::into_inner) = newer;
-        Ok(Reloads::Reloaded)
-    }
-
-    fn current(&self) -> Arc<Open> {
-        Arc::clone(&self.open.read().unwrap_or_else(PoisonError::into_inner))
+        let reloaded = self.open.change(|open| match open.index.is_current()? {
+            true => Ok(None),
+            false => Open::read(&self.dir).map(Some),
+        });
+        reloaded.map(Reloads::of)
     }
 }
 
@@ -154,7 +159,7 @@ fn remote_hit(hit: Hit) -> RemoteHit {
 #[async_trait]
 impl Engine for Embedded {
     async fn meta(&self, _: Option<Fingerprint>) -> Result<Meta, EngineError> {
-        Ok(self.current().meta.clone())
+        Ok(self.open.get().meta.clone())
     }
 
     async fn search(&self, query: EngineQuery) -> Result<EngineAnswer, EngineError> {
@@ -162,7 +167,7 @@ impl Engine for Embedded {
         let search = async {
             let running = Arc::clone(&self.running);
             let permit = running.acquire_owned().await.expect("never closed");
-            let open = self.current();
+            let open = self.open.get();
             let searched = tokio::task::spawn_blocking(move || {
                 // Kept to the end of the work, also where nobody waits for it any more.
                 let _permit = permit;

@@ -9,7 +9,7 @@ mod page;
 mod pictures;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -18,6 +18,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use pocketlens::current::Current;
 use pocketlens::index::filter::Filter;
 use pocketlens::index::{ColumnInfo, IndexError};
 use pocketlens::lens::{Lens, LensError, Query};
@@ -43,7 +44,7 @@ pub struct TryOut(Arc<Inner>);
 struct Inner {
     dir: PathBuf,
     pictures: Option<PathBuf>,
-    lens: RwLock<Arc<Lens>>,
+    lens: Current<Lens>,
     running: Arc<Semaphore>,
 }
 
@@ -58,7 +59,7 @@ impl TryOut {
             dir: dir.as_ref().to_owned(),
             // Links are followed once, here: what is served must lie inside.
             pictures: pictures.and_then(|folder| folder.canonicalize().ok()),
-            lens: RwLock::new(Arc::new(lens)),
+            lens: Current::new(lens),
             running: Arc::new(Semaphore::new(AT_A_TIME)),
         })))
     }
@@ -68,16 +69,15 @@ impl TryOut {
     /// # Errors
     /// As [`Lens::open`]; what was open stays open.
     pub fn reload(&self) -> Result<Reloads, LensError> {
-        if self.lens().index().is_current()? {
-            return Ok(Reloads::Unchanged);
-        }
-        let newer = Arc::new(Lens::open(&self.0.dir)?);
-        *self.0.lens.write().unwrap_or_else(PoisonError::into_inner) = newer;
-        Ok(Reloads::Reloaded)
+        let reloaded = self.0.lens.change(|lens| match lens.index().is_current()? {
+            true => Ok(None),
+            false => Lens::open(&self.0.dir).map(Some),
+        });
+        reloaded.map(Reloads::of)
     }
 
     fn lens(&self) -> Arc<Lens> {
-        Arc::clone(&self.0.lens.read().unwrap_or_else(PoisonError::into_inner))
+        self.0.lens.get()
     }
 
     /// Runs heavy work off the threads that answer requests.
