@@ -308,6 +308,11 @@ impl Lens {
         Ok(self)
     }
 
+    /// What a question may cost.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// The index that is searched.
     pub fn index(&self) -> &Index {
         &self.index

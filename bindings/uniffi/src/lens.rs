@@ -9,8 +9,8 @@ use pocketlens::backbone::delegate::Accelerated;
 use pocketlens::lens::{self, NewPhoto};
 
 use crate::{
-    Answer, Bundle, CancelToken, Frame, IndexInfo, LogLevel, PocketlensError, Query, Value,
-    observer, query, task, value,
+    Answer, Bundle, CancelToken, Frame, IndexInfo, Limits, LogLevel, PocketlensError, Query, Value,
+    limits, observer, query, task, value,
 };
 
 /// An index and the model that made it. Shared between threads; asked from any number of them.
@@ -37,16 +37,21 @@ pub struct NewItem {
 
 #[uniffi::export]
 impl Lens {
-    /// Opens an index with the bundle that it carries.
+    /// Opens an index with the bundle that it carries. Every question keeps the limits, or the default ones.
     ///
     /// # Errors
-    /// [`PocketlensError::Storage`], [`PocketlensError::Damaged`] or [`PocketlensError::Incompatible`].
-    #[uniffi::constructor]
-    pub async fn open(path: String) -> Result<Arc<Self>, PocketlensError> {
-        task::run_whole(move || Ok(Self::of(lens::Lens::open(PathBuf::from(path))?))).await
+    /// [`PocketlensError::Storage`], [`PocketlensError::Damaged`] or [`PocketlensError::Incompatible`];
+    /// [`PocketlensError::BadInput`] for limits within which no photo could be described.
+    #[uniffi::constructor(default(limits = None))]
+    pub async fn open(path: String, limits: Option<Limits>) -> Result<Arc<Self>, PocketlensError> {
+        task::run_whole(move || {
+            let lens = lens::Lens::open(PathBuf::from(path))?;
+            Ok(Self::of(lens.with_limits(limits::of(limits))?))
+        })
+        .await
     }
 
-    /// Makes an empty index of a bundle: a catalogue that grows on the device.
+    /// Makes an empty index of a bundle, with the bundle's limits: a catalogue that grows on the device.
     ///
     /// # Errors
     /// [`PocketlensError::BadInput`] when the directory holds something else.
@@ -54,7 +59,7 @@ impl Lens {
     pub async fn create(path: String, bundle: Arc<Bundle>) -> Result<Arc<Self>, PocketlensError> {
         task::run_whole(move || {
             let lens = lens::Lens::create(PathBuf::from(path), bundle.bundle())?;
-            Ok(Self::of(lens))
+            Ok(Self::of(lens.with_limits(*bundle.limits())?))
         })
         .await
     }
@@ -62,6 +67,11 @@ impl Lens {
     /// What the index holds.
     pub fn info(&self) -> IndexInfo {
         IndexInfo::of(self.current().index())
+    }
+
+    /// What a question may cost.
+    pub fn limits(&self) -> Limits {
+        self.current().limits().into()
     }
 
     /// The model: frames are cut to its size, and it describes photos.

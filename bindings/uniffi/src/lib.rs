@@ -17,6 +17,7 @@ mod filter;
 mod frame;
 mod index;
 mod lens;
+mod limits;
 mod live;
 mod observer;
 mod query;
@@ -24,7 +25,7 @@ mod server;
 mod task;
 mod value;
 
-pub use answer::{Answer, Evidence, Explanation, Hit, Source, Times, Verdict};
+pub use answer::{Answer, Attribute, Evidence, Explanation, Hit, Place, Source, Times, Verdict};
 pub use bundle::{Bundle, BundleInfo, Descriptor};
 pub use cancel::CancelToken;
 #[cfg(feature = "catalogue")]
@@ -37,9 +38,10 @@ pub use filter::{Condition, Filter, GeoPoint, NumberRange, Scalar, filter_from_j
 pub use frame::{Frame, FrameFormat, FrameLayout, PlaneStrides, Rotation, YuvColors};
 pub use index::{Index, IndexInfo, Item, apply_pack, compact, roll_back};
 pub use lens::{Lens, NewItem};
+pub use limits::Limits;
 pub use live::{LiveListener, LiveOptions, LiveSession, Offered, Thermal};
 pub use observer::{LogLevel, Observer, set_observer};
-pub use query::{GroupBy, Query, Region};
+pub use query::{Focus, GroupBy, Query, Region};
 pub use server::{
     Blocked, Decision, HttpHeader, IndexState, Network, Reason, Server, ServerMode, ServerOptions,
     ServerReply, ServerRequest, ServerTransport, Situation, TokenProvider, TransportFailure,

@@ -13,7 +13,7 @@ fn frames_of_the_golden_pictures_have_the_golden_descriptors() {
     let golden = std::fs::read(root.join("tests/golden/default.json")).unwrap();
     let golden: Value = serde_json::from_slice(&golden).unwrap();
     let bundle = root.join("models/default.lens").display().to_string();
-    let bundle = block_on(Bundle::open(bundle)).unwrap();
+    let bundle = block_on(Bundle::open(bundle, None)).unwrap();
     assert_eq!(golden["fingerprint"], bundle.info().fingerprint.as_str());
     for (vector, seed) in golden["vectors"].as_array().unwrap().iter().zip(0..) {
         let (width, height): (u32, u32) =

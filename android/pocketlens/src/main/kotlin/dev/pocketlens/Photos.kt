@@ -22,10 +22,14 @@ suspend fun Lens.search(photo: File, query: Query = Query()): Answer =
 /** Searches with a frame of a camera: see [PlanarImage] and [Frame.Companion]. */
 suspend fun Lens.search(frame: Frame, query: Query = Query()): Answer = search(frame, query, null)
 
-/** Opens an index with the model that it carries. */
-suspend fun Lens.Companion.open(index: File): Lens {
+/**
+ * Opens an index with the model that it carries. Every question keeps the limits.
+ *
+ * @throws PocketlensException.BadInput for limits within which no photo could be described.
+ */
+suspend fun Lens.Companion.open(index: File, limits: Limits = Limits()): Lens {
     Threads.stay()
-    return open(index.path)
+    return open(index.path, limits)
 }
 
 /** Describes an encoded photo: a unit vector of [BundleInfo.dim] numbers, the same bits on every platform. */
@@ -34,6 +38,9 @@ suspend fun Bundle.describe(photo: ByteArray, region: Region? = null): Descripto
 
 /** Describes a frame. */
 suspend fun Bundle.describe(frame: Frame): Descriptor = describe(frame, null)
+
+/** The same place as a region: to look there alone, or to cut it out. */
+val Place.region: Region get() = Region.Relative(x, y, width, height)
 
 /** Adds photos of items, or replaces the items of known keys: all of them, or, on an error, none. */
 suspend fun Lens.put(vararg items: NewItem): IndexInfo = update(items.asList(), emptyList())

@@ -39,6 +39,15 @@ class GuideTest {
         val some = lens.search(photo, Query(filter = cheap, groupBy = GroupBy.Group))
         // ANCHOR_END: filter
         assertTrue(some.hits.all { it.number("price")!! < 5 })
+        // ANCHOR: focus
+        val near = lens.search(photo, Query(focus = Focus.SALIENCY))
+        near.place?.let { show("it is at ${it.x}, ${it.y}, ${it.width} wide") }
+        for (word in near.attributes) show("${word.name}: ${word.label}")
+        // ANCHOR_END: focus
+        // ANCHOR: limits
+        val hasty = Lens.open(index, Limits(milliseconds = 2_000u, photoPixels = 12_000_000uL))
+        // ANCHOR_END: limits
+        hasty.close()
         // ANCHOR: verdict
         when (answer.verdict) {
             Verdict.MATCH -> show("This is ${answer.hits.first().key}")
