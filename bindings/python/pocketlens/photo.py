@@ -35,7 +35,7 @@ def frame_of(bundle: ffi.Bundle, pixels: numpy.ndarray, region: ffi.Region | Non
     height, width, _ = pixels.shape
     layout = ffi.FrameLayout(width=width, height=height, region=region)
     data = numpy.ascontiguousarray(pixels).reshape(-1)
-    return ffi.Frame.packed(bundle, ffi.FrameFormat.RGB, data.tobytes(), None, layout)
+    return ffi.Frame.packed(bundle, data.tobytes(), ffi.PackedLayout(format=ffi.FrameFormat.RGB, layout=layout))
 
 
 def is_path(photo: Photo) -> bool:

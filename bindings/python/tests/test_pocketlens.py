@@ -214,6 +214,25 @@ def test_threads_ask_one_lens(lens):
     assert found == expected
 
 
+def test_a_search_that_blocks_is_refused_on_the_first_thread(lens):
+    from pocketlens import pocketlens_ffi as ffi
+    from pocketlens.photo import frame_of
+
+    inner, pixels = lens._lens, picture(64, 64, 1)
+    frame, found = frame_of(inner.bundle(), pixels, None), []
+
+    def ask() -> None:
+        found.append(inner.search_blocking(frame, ffi.Query(), ffi.CancelToken()).hits)
+
+    if Path("/proc/thread-self").exists():
+        with pytest.raises(pocketlens.PocketlensError.BadInput, match="from another"):
+            ask()
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert found == [lens.search(pixels).hits]
+
+
 def test_a_thousand_calls_leave_nothing_behind(lens):
     pixels = picture(320, 256, 2)
 

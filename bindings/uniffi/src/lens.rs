@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 #[cfg(any(feature = "nnapi", target_vendor = "apple"))]
 use pocketlens::backbone::delegate::Accelerated;
+use pocketlens::cancel;
 use pocketlens::lens::{self, NewPhoto};
 
 use crate::{
@@ -92,6 +93,24 @@ impl Lens {
         let search =
             move |lens: &lens::Lens, query: &lens::Query| lens.search_input(frame.input(), query);
         self.ask(query, cancel, search).await
+    }
+
+    /// As [`Lens::search`], on the caller's thread: for what brings a thread of its own, as Kotlin's coroutines do. The way
+    /// to the library's threads and back is long beside the search of a frame.
+    ///
+    /// # Errors
+    /// As [`Lens::search`]; [`PocketlensError::BadInput`] on the thread that the process began with, which on a phone
+    /// is the one that draws.
+    pub fn search_blocking(
+        &self,
+        frame: &Frame,
+        query: Query,
+        cancel: &CancelToken,
+    ) -> Result<Answer, PocketlensError> {
+        task::refuse_first_thread()?;
+        answered(&self.current(), query, cancel.inner(), |lens, query| {
+            lens.search_input(frame.input(), query)
+        })
     }
 
     /// Searches with an encoded photo: JPEG, PNG or WebP.
@@ -186,7 +205,7 @@ impl Lens {
         Arc::new(lens)
     }
 
-    /// Asks the index that is current now, on a thread of the library's, and tells the observer what it cost.
+    /// Asks the index that is current now, on a thread of the library's.
     async fn ask(
         &self,
         query: Query,
@@ -197,9 +216,7 @@ impl Lens {
     ) -> Result<Answer, PocketlensError> {
         let lens = self.current();
         task::run(query::token(cancel), move |cancel| {
-            let answer = Answer::from(search(&lens, &query.into_core(Some(cancel))?)?);
-            observer::timed(answer.times);
-            Ok(answer)
+            answered(&lens, query, cancel, search)
         })
         .await
     }
@@ -224,4 +241,16 @@ impl Lens {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(lens);
         observer::log(LogLevel::Info, || format!("index updated: {items} items"));
     }
+}
+
+/// Asks, and tells the observer what it cost.
+fn answered(
+    lens: &lens::Lens,
+    query: Query,
+    cancel: cancel::CancelToken,
+    search: impl FnOnce(&lens::Lens, &lens::Query) -> Result<lens::Answer, lens::LensError>,
+) -> Result<Answer, PocketlensError> {
+    let answer = Answer::from(search(lens, &query.into_core(Some(cancel))?)?);
+    observer::timed(answer.times);
+    Ok(answer)
 }

@@ -35,7 +35,7 @@ pub use catalogue::{
 pub use delegate::{DelegateOptions, DelegateReport, Delegated, SelfTestReport};
 pub use error::PocketlensError;
 pub use filter::{Condition, Filter, GeoPoint, NumberRange, Scalar, filter_from_json};
-pub use frame::{Frame, FrameFormat, FrameLayout, PlaneStrides, Rotation, YuvColors};
+pub use frame::{Frame, FrameFormat, FrameLayout, PackedLayout, PlaneStrides, Rotation, YuvColors};
 pub use index::{Index, IndexInfo, Item, apply_pack, compact, roll_back};
 pub use lens::{Lens, NewItem};
 pub use limits::Limits;

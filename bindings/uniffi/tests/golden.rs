@@ -4,7 +4,7 @@ use std::path::Path;
 
 use futures_lite::future::block_on;
 use pocketlens::selftest::picture;
-use pocketlens_ffi::{Bundle, Frame, FrameFormat, FrameLayout};
+use pocketlens_ffi::{Bundle, Frame, FrameFormat, FrameLayout, PackedLayout};
 use serde_json::Value;
 
 #[test]
@@ -26,7 +26,12 @@ fn frames_of_the_golden_pictures_have_the_golden_descriptors() {
             region: None,
             colors: None,
         };
-        let frame = Frame::packed(&bundle, FrameFormat::Rgb, pixels.data(), None, layout).unwrap();
+        let packed = PackedLayout {
+            format: FrameFormat::Rgb,
+            layout,
+            row_stride: None,
+        };
+        let frame = Frame::packed(&bundle, pixels.data(), packed).unwrap();
         let found = block_on(bundle.clone().describe(frame, None)).unwrap();
         let expected: Vec<f32> = serde_json::from_value(vector["descriptor"].clone()).unwrap();
         let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();

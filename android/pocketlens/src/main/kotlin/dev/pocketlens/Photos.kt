@@ -1,5 +1,6 @@
 package dev.pocketlens
 
+import kotlinx.coroutines.Dispatchers
 import java.io.File
 
 /**
@@ -19,8 +20,12 @@ suspend fun Lens.search(photo: ByteArray, query: Query = Query()): Answer =
 suspend fun Lens.search(photo: File, query: Query = Query()): Answer =
     searchFile(photo.path, query, null)
 
-/** Searches with a frame of a camera: see [PlanarImage] and [Frame.Companion]. */
-suspend fun Lens.search(frame: Frame, query: Query = Query()): Answer = search(frame, query, null)
+/**
+ * Searches with a frame of a camera: see [PlanarImage] and [Frame.Companion]. On a thread of [Dispatchers.Default]; where
+ * the coroutine is on one already, there is no way to go.
+ */
+suspend fun Lens.search(frame: Frame, query: Query = Query()): Answer =
+    offTheMainThread { searchBlocking(frame, query, it) }
 
 /**
  * Opens an index with the model that it carries. Every question keeps the limits.

@@ -35,7 +35,7 @@ class FrameTest {
                     val order = if (format == FrameFormat.BGRA) rgb.reversed() else rgb
                     order.forEachIndexed { at, value -> bytes.put(y * stride + x * 4 + at, value) }
                 }
-                return Frame.packed(bundle, format, bytes, stride.toUInt(), layout)
+                return Frame.packed(bundle, bytes, PackedLayout(format, layout, stride.toUInt()))
             }
             val expected = bundle.bits(frame(FrameFormat.RGBA, 0))
             assertEquals(expected, bundle.bits(frame(FrameFormat.BGRA, 0)))
