@@ -32,7 +32,7 @@ pub use cancel::CancelToken;
 pub use catalogue::{
     BuildListener, BuildOptions, BuildReport, CatalogueEntry, Refused, build_index,
 };
-pub use delegate::{DelegateOptions, DelegateReport, Delegated, SelfTestReport};
+pub use delegate::{DelegateChooser, DelegateOptions, DelegateReport, Delegated, SelfTestReport};
 pub use error::PocketlensError;
 pub use filter::{Condition, Filter, GeoPoint, NumberRange, Scalar, filter_from_json};
 pub use frame::{Frame, FrameFormat, FrameLayout, PackedLayout, PlaneStrides, Rotation, YuvColors};

@@ -194,11 +194,37 @@ final class SearchTests: XCTestCase {
         XCTAssertTrue(reason.contains(segment.lastPathComponent), reason)
     }
 
+    #if os(Linux)
+    func testTheAppHasTheLastWordOnAnAccelerator() async throws {
+        final class Chooser: DelegateChooser {
+            let folder: String
+            let say: Bool
+            init(_ folder: String, _ say: Bool) { (self.folder, self.say) = (folder, say) }
+            func cacheFolder() throws -> String { folder }
+            func allows(report: DelegateReport) throws -> Bool { report.accepted && say }
+        }
+        let lens = try await Lens.open(Faces.index)
+        let double = Faces.root.appendingPathComponent("lib/libpocketlens_nnapi_double.so").path
+        let options = DelegateOptions(device: "a phone", androidApi: 34, nnapiLibrary: double, leastSpeedup: 0)
+        let folder = try Faces.folder(of: self).path
+        let refused = try await lens.accelerate(options: options, chooser: Chooser(folder, false))
+        XCTAssertEqual(refused.map(\.accepted), [false])
+        XCTAssertTrue(refused[0].explanation.contains("the app does not allow it"), refused[0].explanation)
+        let frame = try Frame.of(Picture(width: 640, height: 512, seed: 2).photo, for: lens.bundle())
+        var answer = try await lens.search(frame)
+        XCTAssertNil(answer.delegate)
+        let allowed = try await lens.accelerate(options: options, chooser: Chooser(folder, true))
+        XCTAssertEqual(allowed.map(\.accepted), [true])
+        answer = try await lens.search(frame)
+        XCTAssertEqual(answer.delegate?.name, "nnapi")
+    }
+    #endif
+
     func testWhatIsNoAcceleratorLeavesThePlan() async throws {
         let lens = try await Lens.open(Faces.index)
         let before = try await lens.search(Faces.photos[0])
         // Elsewhere than on Apple's systems there is nothing to judge.
-        let reports = await lens.accelerate(package: URL(fileURLWithPath: "/no/such.mlpackage"))
+        let reports = try await lens.accelerate(package: URL(fileURLWithPath: "/no/such.mlpackage"))
         XCTAssertFalse(reports.contains(where: \.accepted))
         let after = try await lens.search(Faces.photos[0])
         XCTAssertNil(after.delegate)
