@@ -3,6 +3,7 @@
 mod look;
 mod update;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -308,6 +309,11 @@ impl Lens {
         Ok(self)
     }
 
+    /// What a question may cost.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// The index that is searched.
     pub fn index(&self) -> &Index {
         &self.index
@@ -365,7 +371,8 @@ impl Lens {
     ) -> Result<Answer, LensError> {
         let input = |place: Option<&Region>| {
             let region = part(query, place, photo.width(), photo.height())?;
-            self.embedder.photo_input(photo, region.as_ref())
+            let input = self.embedder.photo_input(photo, region.as_ref())?;
+            Ok(Cow::Owned(input))
         };
         self.answer(&input, query, start)
     }
@@ -377,7 +384,8 @@ impl Lens {
     pub fn search(&self, pixels: &Pixels, query: &Query) -> Result<Answer, LensError> {
         let input = |place: Option<&Region>| {
             let region = part(query, place, pixels.width(), pixels.height())?;
-            self.embedder.input(pixels, region.as_ref())
+            let input = self.embedder.input(pixels, region.as_ref())?;
+            Ok(Cow::Owned(input))
         };
         self.answer(&input, query, Instant::now())
     }
@@ -390,7 +398,8 @@ impl Lens {
         let [width, height] = frame.upright_size();
         let input = |place: Option<&Region>| {
             let region = part(query, place, width, height)?;
-            frame.fit(region.as_ref(), self.embedder.sizing())
+            let input = frame.fit(region.as_ref(), self.embedder.sizing())?;
+            Ok(Cow::Owned(input))
         };
         self.answer(&input, query, Instant::now())
     }
@@ -403,8 +412,8 @@ impl Lens {
     /// As [`Lens::search`].
     pub fn search_input(&self, input: &Pixels, query: &Query) -> Result<Answer, LensError> {
         let input = |place: Option<&Region>| match place {
-            Some(place) => self.embedder.input(input, Some(place)),
-            None => Ok(input.clone()),
+            Some(place) => self.embedder.input(input, Some(place)).map(Cow::Owned),
+            None => Ok(Cow::Borrowed(input)),
         };
         self.answer(&input, query, Instant::now())
     }

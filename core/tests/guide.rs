@@ -12,7 +12,9 @@ use pocketlens::image::{Frame, Pixels};
 use pocketlens::index::GroupBy;
 use pocketlens::index::filter::Filter;
 use pocketlens::lens::{Lens, LensError, NewPhoto, Query};
+use pocketlens::limits::Limits;
 use pocketlens::live::{LiveEvent, LiveOptions, LiveSession, Offered};
+use pocketlens::localise::Focus;
 use pocketlens::remote::{
     HttpRequest, HttpResponse, HttpTransport, Policy, ServerSearch, Situation, TransportError,
 };
@@ -80,6 +82,27 @@ fn one_call() -> Result<(), Box<dyn std::error::Error>> {
     let some = lens.search_file(&photo, &query)?;
     // ANCHOR_END: filter
     assert_eq!(some.hits.len(), 2);
+    // ANCHOR: focus
+    let focused = Query {
+        focus: Some(Focus::Saliency),
+        ..Query::default()
+    };
+    let near = lens.search_file(&photo, &focused)?;
+    if let Some(place) = near.place {
+        println!("it is at {}, {}, {} wide", place.x, place.y, place.width);
+    }
+    for word in &near.attributes {
+        println!("{}: {}", word.name, word.label);
+    }
+    // ANCHOR_END: focus
+    // ANCHOR: limits
+    let limits = Limits {
+        time: Duration::from_secs(2),
+        ..Limits::default()
+    };
+    let hasty = lens.with_limits(limits)?;
+    // ANCHOR_END: limits
+    assert_eq!(hasty.limits().time, Duration::from_secs(2));
     // ANCHOR: verdict
     match answer.verdict {
         Verdict::Match => println!("this is {}", answer.hits[0].key),

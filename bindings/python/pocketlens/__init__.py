@@ -18,10 +18,14 @@ from .lens import Lens
 from .payload import payload
 from .pocketlens_ffi import (
     Answer,
+    Attribute,
     Evidence,
     Explanation,
+    Focus,
     GeoPoint,
     Hit,
+    Limits,
+    Place,
     PocketlensError,
     Source,
     Times,
@@ -32,14 +36,18 @@ from .pocketlens_ffi import (
 __version__ = version()
 __all__ = [
     "Answer",
+    "Attribute",
     "Bundle",
     "Entry",
     "Evidence",
     "Explanation",
+    "Focus",
     "GeoPoint",
     "Hit",
     "Index",
     "Lens",
+    "Limits",
+    "Place",
     "PocketlensError",
     "Source",
     "Times",

@@ -14,13 +14,13 @@ from .waiting import wait
 
 
 class Bundle:
-    """A model, ready to describe photos: the built-in one, or a `.lens` file."""
+    """A model, ready to describe photos: the built-in one, or a `.lens` file. Photos keep the limits."""
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, limits: ffi.Limits | None = None) -> None:
         if path is None:
-            self._bundle = ffi.Bundle.standard()
+            self._bundle = ffi.Bundle.standard(limits)
         else:
-            self._bundle = wait(ffi.Bundle.open(os.fspath(path)))
+            self._bundle = wait(ffi.Bundle.open(os.fspath(path), limits))
 
     @classmethod
     def _of(cls, bundle: ffi.Bundle) -> Bundle:

@@ -16,14 +16,14 @@ from .waiting import wait
 
 
 class Lens:
-    """Opens an index with the model that it carries. Can be asked from several threads."""
+    """Opens an index with the model that it carries. Can be asked from several threads; every question keeps the limits."""
 
-    def __init__(self, index: str | os.PathLike[str]) -> None:
-        self._lens = wait(ffi.Lens.open(os.fspath(index)))
+    def __init__(self, index: str | os.PathLike[str], *, limits: ffi.Limits | None = None) -> None:
+        self._lens = wait(ffi.Lens.open(os.fspath(index), limits))
 
     @classmethod
     def create(cls, index: str | os.PathLike[str], bundle: Bundle | None = None) -> Lens:
-        """Makes an empty index, to be filled with `put`; `build_index` makes one of a whole catalogue."""
+        """Makes an empty index, with the bundle's limits, to be filled with `put`; `build_index` makes one of a catalogue."""
         self = cls.__new__(cls)
         self._lens = wait(ffi.Lens.create(os.fspath(index), (bundle or Bundle())._bundle))
         return self
@@ -32,6 +32,11 @@ class Lens:
     def info(self) -> ffi.IndexInfo:
         """Items, photos, bytes, fingerprint."""
         return self._lens.info()
+
+    @property
+    def limits(self) -> ffi.Limits:
+        """What a question may cost."""
+        return self._lens.limits()
 
     @property
     def bundle(self) -> Bundle:
@@ -45,6 +50,7 @@ class Lens:
         *,
         region: Region | None = None,
         rotations: bool = False,
+        focus: ffi.Focus | None = None,
         filter: dict[str, Any] | str | ffi.Filter | None = None,
         group_by: str | None = None,
         precision: float = 0.95,
@@ -53,15 +59,18 @@ class Lens:
     ) -> ffi.Answer:
         """The best `k` items, and whether the first is what the photo shows.
 
-        `filter` is JSON in the vocabulary of Qdrant; `group_by` is "group", or a field of the payload.
+        `filter` is JSON in the vocabulary of Qdrant; `group_by` is "group", or a field of the payload. With a `focus` the
+        place where the thing is, is looked at again: `place` of the answer, which is a region, too.
 
-        Raises `PocketlensError.BadInput` for a photo that cannot be read or a filter that does not fit the payloads.
+        Raises `PocketlensError.BadInput` for a photo that cannot be read, a filter that does not fit the payloads, or what
+        is beyond the limits.
         """
         where = region_of(region)
         query = ffi.Query(
             k=k,
             region=where,
             rotations=rotations,
+            focus=focus,
             filter=filter_of(filter),
             group_by=_group_by(group_by),
             precision=precision,

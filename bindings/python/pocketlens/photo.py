@@ -12,14 +12,16 @@ from . import pocketlens_ffi as ffi
 #: A path, encoded bytes, or an array of H×W×3 bytes, red first.
 Photo: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | numpy.ndarray"
 
-#: `(x, y, width, height)`: of integers in pixels, else in fractions of the photo from 0 to 1.
-Region: TypeAlias = "tuple[float, float, float, float] | ffi.Region"
+#: `(x, y, width, height)`: of integers in pixels, else in fractions of the photo from 0 to 1; or the place of an answer.
+Region: TypeAlias = "tuple[float, float, float, float] | ffi.Place | ffi.Region"
 
 
 def region_of(region: Region | None) -> ffi.Region | None:
-    """The library's region of a tuple."""
+    """The library's region of a tuple or a place."""
     if region is None or isinstance(region, ffi.Region):
         return region
+    if isinstance(region, ffi.Place):
+        return ffi.Region.RELATIVE(x=region.x, y=region.y, width=region.width, height=region.height)
     x, y, width, height = region
     if all(isinstance(value, int) for value in region):
         return ffi.Region.PIXELS(x=x, y=y, width=width, height=height)
@@ -33,7 +35,7 @@ def frame_of(bundle: ffi.Bundle, pixels: numpy.ndarray, region: ffi.Region | Non
     height, width, _ = pixels.shape
     layout = ffi.FrameLayout(width=width, height=height, region=region)
     data = numpy.ascontiguousarray(pixels).reshape(-1)
-    return ffi.Frame.packed(bundle, ffi.FrameFormat.RGB, data.tobytes(), None, layout)
+    return ffi.Frame.packed(bundle, data.tobytes(), ffi.PackedLayout(format=ffi.FrameFormat.RGB, layout=layout))
 
 
 def is_path(photo: Photo) -> bool:

@@ -31,6 +31,17 @@ def test_guide(tmp_path, capsys):
     some = lens.search(photo, filter=cheap, group_by="group")
     # ANCHOR_END: filter
     assert some.hits and all(pocketlens.payload(hit)["price"] < 5 for hit in some.hits)
+    # ANCHOR: focus
+    near = lens.search(photo, focus=pocketlens.Focus.SALIENCY)
+    if near.place:
+        print("it is at", near.place.x, near.place.y, near.place.width, "wide")
+    for word in near.attributes:
+        print(word.name, word.label)
+    # ANCHOR_END: focus
+    # ANCHOR: limits
+    hasty = pocketlens.Lens(index, limits=pocketlens.Limits(milliseconds=2_000, photo_pixels=12_000_000))
+    # ANCHOR_END: limits
+    assert hasty.limits.hits == 10_000
     # ANCHOR: verdict
     match answer.verdict:
         case pocketlens.Verdict.MATCH:

@@ -98,6 +98,62 @@ def test_a_region_is_the_crop(lens, bundle):
         lens.search(pixels, region=(900, 0, 10, 10))
 
 
+def test_a_focus_looks_at_a_place_in_the_photo_too(lens):
+    answers = [(photo, lens.search(photo, focus=pocketlens.Focus.SALIENCY)) for photo in PHOTOS[:30]]
+    found = [(photo, answer) for photo, answer in answers if answer.place is not None]
+    assert found
+    for photo, answer in found:
+        place = answer.place
+        assert 0 <= place.x < place.x + place.width <= 1 and 0 <= place.y < place.y + place.height <= 1
+        assert 0 <= place.score <= 1
+        there = lens.search(photo, region=place)
+        assert there.hits[0].key == answer.hits[0].key and there.hits[0].score > lens.search(photo).hits[0].score
+    # This model has neither a detector nor words.
+    detected = lens.search(PHOTOS[0], focus=pocketlens.Focus.DETECTOR)
+    assert detected.place is None and detected.attributes == []
+
+
+def test_limits_are_kept_and_named(lens):
+    pixels = picture(64, 64, 1)
+    bad_input = pocketlens.PocketlensError.BadInput
+    for limits, said, ask in [
+        (pocketlens.Limits(photo_pixels=1000), "area in pixels is limited to 1000", {}),
+        (pocketlens.Limits(photo_bytes=99), "file size in bytes is limited to 99", {}),
+        (pocketlens.Limits(hits=5), "number of hits is limited to 5", {"k": 6}),
+        (pocketlens.Limits(milliseconds=0), "milliseconds is limited to 0", {}),
+        (
+            pocketlens.Limits(filter_conditions=1),
+            "at most 1 conditions",
+            {"filter": {"must": [{"key": "price", "range": {"lt": 4}}, {"key": "price", "range": {"gt": 1}}]}},
+        ),
+    ]:
+        limited = pocketlens.Lens(STORE / "store.plx", limits=limits)
+        assert limited.limits == limits
+        with pytest.raises(bad_input, match=said):
+            limited.search(PHOTOS[0], **ask)
+    with pytest.raises(bad_input):
+        pocketlens.Lens(STORE / "store.plx", limits=pocketlens.Limits(network_bytes=9))
+    # What is written beside each field is what the library has.
+    assert lens.limits == pocketlens.Limits()
+    bundle = pocketlens.Bundle(limits=pocketlens.Limits(photo_side=10))
+    with pytest.raises(bad_input, match="longest side in pixels is limited to 10"):
+        bundle.describe(PHOTOS[0])
+    assert bundle.describe(pixels).shape == (bundle.info.dim,)
+
+
+def test_a_catalogue_is_augmented(tmp_path, bundle):
+    entries = [pocketlens.Entry(photo, photo.stem) for photo in sorted((STORE / "catalogue").glob("*.jpg"))[:12]]
+    scores = []
+    for augment in [None, 3]:
+        pocketlens.build_index(tmp_path / "shop.plx", entries, bundle, augment=augment, calibration_queries=0)
+        lens = pocketlens.Lens(tmp_path / "shop.plx")
+        assert lens.info.augmented == augment
+        scores.append(lens.search(entries[0].image).hits[0].score)
+    assert scores[0] > 0.99 > scores[1]
+    with pytest.raises(pocketlens.PocketlensError.BadInput, match="augment"):
+        pocketlens.build_index(tmp_path / "part.plx", entries, bundle, augment=3, is_shard=True)
+
+
 def test_an_index_is_built_and_kept(tmp_path, bundle):
     catalogue = sorted((STORE / "catalogue").glob("*.jpg"))[:12]
     entries = [pocketlens.Entry(photo, photo.stem, payload={"n": n, "tags": ["a", None]}) for n, photo in enumerate(catalogue)]
@@ -156,6 +212,25 @@ def test_threads_ask_one_lens(lens):
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert found == expected
+
+
+def test_a_search_that_blocks_is_refused_on_the_first_thread(lens):
+    from pocketlens import pocketlens_ffi as ffi
+    from pocketlens.photo import frame_of
+
+    inner, pixels = lens._lens, picture(64, 64, 1)
+    frame, found = frame_of(inner.bundle(), pixels, None), []
+
+    def ask() -> None:
+        found.append(inner.search_blocking(frame, ffi.Query(), ffi.CancelToken()).hits)
+
+    if Path("/proc/thread-self").exists():
+        with pytest.raises(pocketlens.PocketlensError.BadInput, match="from another"):
+            ask()
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert found == [lens.search(pixels).hits]
 
 
 def test_a_thousand_calls_leave_nothing_behind(lens):

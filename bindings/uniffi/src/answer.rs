@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use pocketlens::attributes;
 use pocketlens::descriptor::HeatMap;
 use pocketlens::lens;
+use pocketlens::localise::Located;
 use pocketlens::rerank;
 use pocketlens::verdict;
 
@@ -30,6 +32,38 @@ pub struct Answer {
     /// The accelerator's part, where one ran the network.
     #[uniffi(default = None)]
     pub delegate: Option<Delegated>,
+    /// The place that has the best hit, where the query has a focus; absent when the whole photo has it.
+    #[uniffi(default = None)]
+    pub place: Option<Place>,
+    /// What the model says in words of what was searched with; empty where it has no words.
+    #[uniffi(default)]
+    pub attributes: Vec<Attribute>,
+}
+
+/// A place in a photo, upright and cropped to its region.
+#[derive(Clone, Copy, Debug, PartialEq, uniffi::Record)]
+pub struct Place {
+    /// Left edge, as a fraction of the width, 0 to 1.
+    pub x: f64,
+    /// Top edge, as a fraction of the height, 0 to 1.
+    pub y: f64,
+    /// Share of the width, above 0.
+    pub width: f64,
+    /// Share of the height, above 0.
+    pub height: f64,
+    /// How sure it is that something is there, 0 to 1.
+    pub score: f32,
+}
+
+/// What a model says of a photo in a word.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct Attribute {
+    /// What is told, such as `sleeve`.
+    pub name: String,
+    /// The word for it, such as `long`.
+    pub label: String,
+    /// How sure it is, 0 to 1.
+    pub probability: f32,
 }
 
 /// The answer in one word.
@@ -139,6 +173,8 @@ impl From<lens::Answer> for Answer {
             },
             source: answer.source.into(),
             delegate: answer.delegate.map(Into::into),
+            place: answer.place.map(Into::into),
+            attributes: answer.attributes.into_iter().map(Into::into).collect(),
             times: Times {
                 decode: answer.times.decode,
                 resize: answer.times.resize,
@@ -147,6 +183,28 @@ impl From<lens::Answer> for Answer {
                 search: answer.times.search,
                 total: answer.times.total,
             },
+        }
+    }
+}
+
+impl From<Located> for Place {
+    fn from(located: Located) -> Self {
+        Self {
+            x: located.x,
+            y: located.y,
+            width: located.width,
+            height: located.height,
+            score: located.score,
+        }
+    }
+}
+
+impl From<attributes::Attribute> for Attribute {
+    fn from(attribute: attributes::Attribute) -> Self {
+        Self {
+            name: attribute.name,
+            label: attribute.label,
+            probability: attribute.probability,
         }
     }
 }

@@ -7,14 +7,16 @@ use pocketlens::backbone::RunOptions;
 use pocketlens::bundle;
 use pocketlens::cancel;
 use pocketlens::embedder::Embedder;
-use pocketlens::image::{Limits, Photo};
+use pocketlens::image::Photo;
+use pocketlens::limits::Limits as CoreLimits;
 
-use crate::{CancelToken, Frame, PocketlensError, Region, query, task};
+use crate::{CancelToken, Frame, Limits, PocketlensError, Region, limits, query, task};
 
 /// A model, ready to describe photos.
 #[derive(uniffi::Object)]
 pub struct Bundle {
     source: Source,
+    limits: CoreLimits,
 }
 
 enum Source {
@@ -49,28 +51,37 @@ pub struct Descriptor {
 
 #[uniffi::export]
 impl Bundle {
-    /// Opens a `.lens` file. Its structure is checked; see [`Bundle::verify`].
+    /// Opens a `.lens` file. Its structure is checked; see [`Bundle::verify`]. Photos keep the limits, or the default ones;
+    /// time is a limit of a [`Lens`](crate::Lens) alone.
     ///
     /// # Errors
     /// [`PocketlensError::Storage`], [`PocketlensError::Damaged`] or [`PocketlensError::Incompatible`].
-    #[uniffi::constructor]
-    pub async fn open(path: String) -> Result<Arc<Self>, PocketlensError> {
-        task::run_whole(|| Ok(Arc::new(bundle::Bundle::open(PathBuf::from(path))?.into()))).await
+    #[uniffi::constructor(default(limits = None))]
+    pub async fn open(path: String, limits: Option<Limits>) -> Result<Arc<Self>, PocketlensError> {
+        task::run_whole(move || {
+            let bundle = bundle::Bundle::open(PathBuf::from(path))?;
+            Ok(Self::of_file(bundle, limits))
+        })
+        .await
     }
 
     /// The default bundle, where the library has it inside (feature `embedded`): for indexes that begin empty.
     ///
     /// # Errors
     /// [`PocketlensError::Incompatible`] where it does not.
-    #[uniffi::constructor]
-    pub fn standard() -> Result<Arc<Self>, PocketlensError> {
+    #[uniffi::constructor(default(limits = None))]
+    pub fn standard(limits: Option<Limits>) -> Result<Arc<Self>, PocketlensError> {
         #[cfg(feature = "embedded")]
-        return Ok(Arc::new(bundle::Bundle::embedded()?.into()));
+        return Ok(Self::of_file(bundle::Bundle::embedded()?, limits));
         #[cfg(not(feature = "embedded"))]
-        Err(PocketlensError::Incompatible {
-            reason: "this library was built without a bundle inside; ship a .lens file and open it"
-                .to_owned(),
-        })
+        {
+            let _ = limits;
+            Err(PocketlensError::Incompatible {
+                reason:
+                    "this library was built without a bundle inside; ship a .lens file and open it"
+                        .to_owned(),
+            })
+        }
     }
 
     /// What it is.
@@ -124,25 +135,30 @@ impl Bundle {
             let embedder = self.embedder()?;
             let region = region.map(Into::into);
             let region = region.as_ref();
-            let photo = Photo::decode(&photo, region, embedder.sizing(), &Limits::default())?;
+            let photo = Photo::decode(&photo, region, embedder.sizing(), &self.limits.photo)?;
             self.describe_input(&embedder.photo_input(&photo, region)?, &cancel)
         })
         .await
     }
 }
 
-impl From<bundle::Bundle> for Bundle {
-    fn from(bundle: bundle::Bundle) -> Self {
-        Self {
-            source: Source::File(Box::new((bundle, OnceLock::new()))),
-        }
-    }
-}
-
 impl Bundle {
+    fn of_file(bundle: bundle::Bundle, given: Option<Limits>) -> Arc<Self> {
+        Arc::new(Self {
+            source: Source::File(Box::new((bundle, OnceLock::new()))),
+            limits: limits::of(given),
+        })
+    }
+
     pub(crate) fn of_lens(lens: Arc<pocketlens::lens::Lens>) -> Arc<Self> {
-        let source = Source::Lens(lens);
-        Arc::new(Self { source })
+        Arc::new(Self {
+            limits: *lens.limits(),
+            source: Source::Lens(lens),
+        })
+    }
+
+    pub(crate) fn limits(&self) -> &CoreLimits {
+        &self.limits
     }
 
     pub(crate) fn bundle(&self) -> &bundle::Bundle {
@@ -175,6 +191,7 @@ impl Bundle {
     ) -> Result<Descriptor, PocketlensError> {
         let options = RunOptions {
             cancel: Some(cancel.flag()),
+            max_bytes: self.limits.network_bytes,
             ..RunOptions::default()
         };
         let embedding = self.embedder()?.embed_input(input, &options)?;

@@ -10,11 +10,9 @@ use pocketlens::selftest::SelftestReport;
 
 use crate::{Lens, PocketlensError, task};
 
-/// Which accelerator may run the network, and where verdicts on it are kept.
+/// Which accelerator is looked at, and how.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct DelegateOptions {
-    /// A folder of the app's cache.
-    pub cache_folder: String,
     /// The device and its system, such as `Build.FINGERPRINT`: after an update of either it is judged anew.
     pub device: String,
     /// Android's `Build.VERSION.SDK_INT`: NNAPI is judged where it is given.
@@ -32,6 +30,22 @@ pub struct DelegateOptions {
     /// How many times faster than the plan it must be.
     #[uniffi(default = 1.0)]
     pub least_speedup: f32,
+}
+
+/// The host's say on accelerators. Called on the library's threads, where it may block.
+#[uniffi::export(with_foreign)]
+pub trait DelegateChooser: Send + Sync {
+    /// A folder of the app's cache, for verdicts and compiled networks; made where it is not there. Asked once a call, before
+    /// anything is opened.
+    ///
+    /// # Errors
+    /// [`PocketlensError`] where there is none: nothing is judged, and the plan runs.
+    fn cache_folder(&self) -> Result<String, PocketlensError>;
+    /// Whether an accelerator that was judged as good as the plan and faster may run the network.
+    ///
+    /// # Errors
+    /// [`PocketlensError`] where the host cannot say: it may not.
+    fn allows(&self, report: DelegateReport) -> Result<bool, PocketlensError>;
 }
 
 /// What became of an accelerator, for the app's log.
@@ -74,11 +88,17 @@ pub struct SelfTestReport {
 #[uniffi::export]
 impl Lens {
     /// Judges the phone's accelerator against the plan, and lets it run the network for what is asked from now on where it
-    /// is as good and faster. What is put into the index is described by the plan all the same. Seconds at the first
+    /// is as good and faster and the host allows it. What is put into the index is described by the plan all the same. Seconds at the first
     /// start; a crash of its driver is remembered, and it is not tried again.
-    pub async fn accelerate(self: Arc<Self>, options: DelegateOptions) -> Vec<DelegateReport> {
-        let judged = task::run_whole(move || Ok(self.judge(&options))).await;
-        judged.unwrap_or_default()
+    ///
+    /// # Errors
+    /// What the chooser failed with; the plan runs then. A failing accelerator is no error: its report says why.
+    pub async fn accelerate(
+        self: Arc<Self>,
+        options: DelegateOptions,
+        chooser: Arc<dyn DelegateChooser>,
+    ) -> Result<Vec<DelegateReport>, PocketlensError> {
+        task::run_whole(move || self.judge(&options, &*chooser)).await
     }
 
     /// Describes the golden pictures on every instruction set of this processor. Seconds.
@@ -103,13 +123,21 @@ impl Lens {
 
 impl Lens {
     #[cfg(any(feature = "nnapi", target_vendor = "apple"))]
-    fn judge(&self, options: &DelegateOptions) -> Vec<DelegateReport> {
-        judged::judge(self, options)
+    fn judge(
+        &self,
+        options: &DelegateOptions,
+        chooser: &dyn DelegateChooser,
+    ) -> Result<Vec<DelegateReport>, PocketlensError> {
+        judged::judge(self, options, chooser)
     }
 
     /// Without a delegate nothing of judging one is in the library.
     #[cfg(not(any(feature = "nnapi", target_vendor = "apple")))]
-    fn judge(&self, options: &DelegateOptions) -> Vec<DelegateReport> {
+    fn judge(
+        &self,
+        options: &DelegateOptions,
+        _: &dyn DelegateChooser,
+    ) -> Result<Vec<DelegateReport>, PocketlensError> {
         let report = |name: &str, explanation: &str| DelegateReport {
             name: name.to_owned(),
             device: None,
@@ -128,7 +156,7 @@ impl Lens {
         let core_ml = options.core_ml_package.as_ref();
         let core_ml =
             core_ml.map(|_| report("coreml", "does not run: it is on Apple's systems only"));
-        nnapi.into_iter().chain(core_ml).collect()
+        Ok(nnapi.into_iter().chain(core_ml).collect())
     }
 }
 

@@ -13,7 +13,8 @@ use pocketlens::verdict::VerdictError;
 /// Why something was not done. The reason says whose fault it is and what to do, for developers and logs.
 #[derive(Debug, thiserror::Error, uniffi::Error)]
 pub enum PocketlensError {
-    /// A photo, frame, filter or other argument is unsound: ask for another, or correct the call.
+    /// A photo, frame, filter or other argument is unsound, or costs more than the [`Limits`](crate::Limits) allow: ask for
+    /// another, or correct the call.
     #[error("bad input: {reason}")]
     BadInput {
         /// What was expected and found.

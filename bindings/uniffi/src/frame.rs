@@ -47,6 +47,18 @@ pub struct FrameLayout {
     pub colors: Option<YuvColors>,
 }
 
+/// A frame of one buffer: one record, because each record and enum of a call costs Kotlin a buffer of its own.
+#[derive(Clone, Copy, Debug, PartialEq, uniffi::Record)]
+pub struct PackedLayout {
+    /// How its bytes lie.
+    pub format: FrameFormat,
+    /// What it shows.
+    pub layout: FrameLayout,
+    /// Bytes from row to row of RGBA and BGRA, where there are gaps.
+    #[uniffi(default = None)]
+    pub row_stride: Option<u32>,
+}
+
 /// A turn that makes a frame upright: Android's `rotationDegrees`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum Rotation {
@@ -84,27 +96,20 @@ pub struct PlaneStrides {
 
 #[uniffi::export]
 impl Frame {
-    /// A frame of one buffer without gaps; `row_stride` is the bytes from row to row of RGBA and BGRA where there are
-    /// gaps.
+    /// A frame of one buffer.
     ///
     /// # Errors
     /// [`PocketlensError::BadInput`] when the bytes are too few or the region is outside of the frame.
     #[uniffi::constructor]
     pub fn packed(
         bundle: &Bundle,
-        format: FrameFormat,
         bytes: &[u8],
-        row_stride: Option<u32>,
-        layout: FrameLayout,
+        packed: PackedLayout,
     ) -> Result<Arc<Self>, PocketlensError> {
-        if format == FrameFormat::Rgb {
-            return Self::upright(bundle, bytes, &layout);
+        if packed.format == FrameFormat::Rgb {
+            return Self::upright(bundle, bytes, &packed.layout);
         }
-        Self::fit(
-            bundle,
-            &packed(format, bytes, row_stride, &layout)?,
-            &layout,
-        )
+        Self::fit(bundle, &packed.view(bytes)?, &packed.layout)
     }
 
     /// A frame of three planes: `YUV_420_888` of Android; of two where blue and red chroma are parts of one.
@@ -180,29 +185,26 @@ impl Frame {
     }
 }
 
-/// The core's view of a buffer.
-pub(crate) fn packed<'a>(
-    format: FrameFormat,
-    bytes: &'a [u8],
-    row_stride: Option<u32>,
-    layout: &FrameLayout,
-) -> Result<image::Frame<'a>, PocketlensError> {
-    let (width, height) = (layout.width, layout.height);
-    let gapless = (width as usize).saturating_mul(4);
-    let row_stride = row_stride.map_or(gapless, |stride| stride as usize);
-    let frame = match format {
-        FrameFormat::Nv21 => image::Frame::nv21(bytes, width, height),
-        FrameFormat::Nv12 => image::Frame::nv12(bytes, width, height),
-        FrameFormat::I420 => image::Frame::i420(bytes, width, height),
-        FrameFormat::Rgba => image::Frame::rgba(bytes, width, height, row_stride),
-        FrameFormat::Bgra => image::Frame::bgra(bytes, width, height, row_stride),
-        FrameFormat::Rgb => {
-            return Err(PocketlensError::bad_input(
-                "a live camera gives no frames of three bytes a pixel; use RGBA or YUV",
-            ));
-        }
-    };
-    Ok(shown(frame?, layout))
+impl PackedLayout {
+    /// The core's view of a buffer.
+    pub(crate) fn view<'a>(&self, bytes: &'a [u8]) -> Result<image::Frame<'a>, PocketlensError> {
+        let (width, height) = (self.layout.width, self.layout.height);
+        let gapless = (width as usize).saturating_mul(4);
+        let row_stride = self.row_stride.map_or(gapless, |stride| stride as usize);
+        let frame = match self.format {
+            FrameFormat::Nv21 => image::Frame::nv21(bytes, width, height),
+            FrameFormat::Nv12 => image::Frame::nv12(bytes, width, height),
+            FrameFormat::I420 => image::Frame::i420(bytes, width, height),
+            FrameFormat::Rgba => image::Frame::rgba(bytes, width, height, row_stride),
+            FrameFormat::Bgra => image::Frame::bgra(bytes, width, height, row_stride),
+            FrameFormat::Rgb => {
+                return Err(PocketlensError::bad_input(
+                    "a live camera gives no frames of three bytes a pixel; use RGBA or YUV",
+                ));
+            }
+        };
+        Ok(shown(frame?, &self.layout))
+    }
 }
 
 /// The core's view of planes.

@@ -31,6 +31,8 @@ pub struct IndexInfo {
     pub calibrated: bool,
     /// Whether it can be given a second look.
     pub local_features: bool,
+    /// Nearest photos that each vector was moved towards when the index was built, where it was.
+    pub augmented: Option<u32>,
 }
 
 /// An item as it is stored.
@@ -181,6 +183,7 @@ impl IndexInfo {
             fingerprint: info.fingerprint.to_string(),
             calibrated: info.calibrated,
             local_features: index.has_local_features(),
+            augmented: info.augmented.map(|augmentation| augmentation.neighbours),
         }
     }
 }

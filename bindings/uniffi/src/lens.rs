@@ -6,11 +6,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 #[cfg(any(feature = "nnapi", target_vendor = "apple"))]
 use pocketlens::backbone::delegate::Accelerated;
+use pocketlens::cancel;
 use pocketlens::lens::{self, NewPhoto};
 
 use crate::{
-    Answer, Bundle, CancelToken, Frame, IndexInfo, LogLevel, PocketlensError, Query, Value,
-    observer, query, task, value,
+    Answer, Bundle, CancelToken, Frame, IndexInfo, Limits, LogLevel, PocketlensError, Query, Value,
+    limits, observer, query, task, value,
 };
 
 /// An index and the model that made it. Shared between threads; asked from any number of them.
@@ -37,16 +38,21 @@ pub struct NewItem {
 
 #[uniffi::export]
 impl Lens {
-    /// Opens an index with the bundle that it carries.
+    /// Opens an index with the bundle that it carries. Every question keeps the limits, or the default ones.
     ///
     /// # Errors
-    /// [`PocketlensError::Storage`], [`PocketlensError::Damaged`] or [`PocketlensError::Incompatible`].
-    #[uniffi::constructor]
-    pub async fn open(path: String) -> Result<Arc<Self>, PocketlensError> {
-        task::run_whole(move || Ok(Self::of(lens::Lens::open(PathBuf::from(path))?))).await
+    /// [`PocketlensError::Storage`], [`PocketlensError::Damaged`] or [`PocketlensError::Incompatible`];
+    /// [`PocketlensError::BadInput`] for limits within which no photo could be described.
+    #[uniffi::constructor(default(limits = None))]
+    pub async fn open(path: String, limits: Option<Limits>) -> Result<Arc<Self>, PocketlensError> {
+        task::run_whole(move || {
+            let lens = lens::Lens::open(PathBuf::from(path))?;
+            Ok(Self::of(lens.with_limits(limits::of(limits))?))
+        })
+        .await
     }
 
-    /// Makes an empty index of a bundle: a catalogue that grows on the device.
+    /// Makes an empty index of a bundle, with the bundle's limits: a catalogue that grows on the device.
     ///
     /// # Errors
     /// [`PocketlensError::BadInput`] when the directory holds something else.
@@ -54,7 +60,7 @@ impl Lens {
     pub async fn create(path: String, bundle: Arc<Bundle>) -> Result<Arc<Self>, PocketlensError> {
         task::run_whole(move || {
             let lens = lens::Lens::create(PathBuf::from(path), bundle.bundle())?;
-            Ok(Self::of(lens))
+            Ok(Self::of(lens.with_limits(*bundle.limits())?))
         })
         .await
     }
@@ -62,6 +68,11 @@ impl Lens {
     /// What the index holds.
     pub fn info(&self) -> IndexInfo {
         IndexInfo::of(self.current().index())
+    }
+
+    /// What a question may cost.
+    pub fn limits(&self) -> Limits {
+        self.current().limits().into()
     }
 
     /// The model: frames are cut to its size, and it describes photos.
@@ -82,6 +93,24 @@ impl Lens {
         let search =
             move |lens: &lens::Lens, query: &lens::Query| lens.search_input(frame.input(), query);
         self.ask(query, cancel, search).await
+    }
+
+    /// As [`Lens::search`], on the caller's thread: for what brings a thread of its own, as Kotlin's coroutines do. The way
+    /// to the library's threads and back is long beside the search of a frame.
+    ///
+    /// # Errors
+    /// As [`Lens::search`]; [`PocketlensError::BadInput`] on the thread that the process began with, which on a phone
+    /// is the one that draws.
+    pub fn search_blocking(
+        &self,
+        frame: &Frame,
+        query: Query,
+        cancel: &CancelToken,
+    ) -> Result<Answer, PocketlensError> {
+        task::refuse_first_thread()?;
+        answered(&self.current(), query, cancel.inner(), |lens, query| {
+            lens.search_input(frame.input(), query)
+        })
     }
 
     /// Searches with an encoded photo: JPEG, PNG or WebP.
@@ -176,7 +205,7 @@ impl Lens {
         Arc::new(lens)
     }
 
-    /// Asks the index that is current now, on a thread of the library's, and tells the observer what it cost.
+    /// Asks the index that is current now, on a thread of the library's.
     async fn ask(
         &self,
         query: Query,
@@ -187,9 +216,7 @@ impl Lens {
     ) -> Result<Answer, PocketlensError> {
         let lens = self.current();
         task::run(query::token(cancel), move |cancel| {
-            let answer = Answer::from(search(&lens, &query.into_core(Some(cancel))?)?);
-            observer::timed(answer.times);
-            Ok(answer)
+            answered(&lens, query, cancel, search)
         })
         .await
     }
@@ -214,4 +241,16 @@ impl Lens {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(lens);
         observer::log(LogLevel::Info, || format!("index updated: {items} items"));
     }
+}
+
+/// Asks, and tells the observer what it cost.
+fn answered(
+    lens: &lens::Lens,
+    query: Query,
+    cancel: cancel::CancelToken,
+    search: impl FnOnce(&lens::Lens, &lens::Query) -> Result<lens::Answer, lens::LensError>,
+) -> Result<Answer, PocketlensError> {
+    let answer = Answer::from(search(lens, &query.into_core(Some(cancel))?)?);
+    observer::timed(answer.times);
+    Ok(answer)
 }

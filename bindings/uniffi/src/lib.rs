@@ -17,6 +17,7 @@ mod filter;
 mod frame;
 mod index;
 mod lens;
+mod limits;
 mod live;
 mod observer;
 mod query;
@@ -24,22 +25,23 @@ mod server;
 mod task;
 mod value;
 
-pub use answer::{Answer, Evidence, Explanation, Hit, Source, Times, Verdict};
+pub use answer::{Answer, Attribute, Evidence, Explanation, Hit, Place, Source, Times, Verdict};
 pub use bundle::{Bundle, BundleInfo, Descriptor};
 pub use cancel::CancelToken;
 #[cfg(feature = "catalogue")]
 pub use catalogue::{
     BuildListener, BuildOptions, BuildReport, CatalogueEntry, Refused, build_index,
 };
-pub use delegate::{DelegateOptions, DelegateReport, Delegated, SelfTestReport};
+pub use delegate::{DelegateChooser, DelegateOptions, DelegateReport, Delegated, SelfTestReport};
 pub use error::PocketlensError;
 pub use filter::{Condition, Filter, GeoPoint, NumberRange, Scalar, filter_from_json};
-pub use frame::{Frame, FrameFormat, FrameLayout, PlaneStrides, Rotation, YuvColors};
+pub use frame::{Frame, FrameFormat, FrameLayout, PackedLayout, PlaneStrides, Rotation, YuvColors};
 pub use index::{Index, IndexInfo, Item, apply_pack, compact, roll_back};
 pub use lens::{Lens, NewItem};
+pub use limits::Limits;
 pub use live::{LiveListener, LiveOptions, LiveSession, Offered, Thermal};
 pub use observer::{LogLevel, Observer, set_observer};
-pub use query::{GroupBy, Query, Region};
+pub use query::{Focus, GroupBy, Query, Region};
 pub use server::{
     Blocked, Decision, HttpHeader, IndexState, Network, Reason, Server, ServerMode, ServerOptions,
     ServerReply, ServerRequest, ServerTransport, Situation, TokenProvider, TransportFailure,

@@ -7,7 +7,7 @@ use pocketlens::image;
 use pocketlens::live::{self, GateOptions, LiveEvent, PaceOptions};
 
 use crate::{
-    Answer, FrameFormat, FrameLayout, Lens, PlaneStrides, PocketlensError, Query, frame, observer,
+    Answer, FrameLayout, Lens, PackedLayout, PlaneStrides, PocketlensError, Query, frame, observer,
 };
 
 /// Answers the frames of a camera: when it rests, as often as is wanted and the phone bears.
@@ -123,13 +123,11 @@ impl LiveSession {
     /// [`PocketlensError::BadInput`] when the bytes are too few.
     pub fn offer_packed(
         &self,
-        format: FrameFormat,
         bytes: &[u8],
-        row_stride: Option<u32>,
-        layout: FrameLayout,
+        packed: PackedLayout,
         at: Duration,
     ) -> Result<Offered, PocketlensError> {
-        self.offer(&frame::packed(format, bytes, row_stride, &layout)?, at)
+        self.offer(&packed.view(bytes)?, at)
     }
 
     /// Offers a frame of three planes.

@@ -6,6 +6,7 @@ use pocketlens::cancel;
 use pocketlens::image;
 use pocketlens::index;
 use pocketlens::lens;
+use pocketlens::localise;
 use pocketlens::rerank::Rerank;
 use pocketlens::verdict::Precision;
 
@@ -23,6 +24,11 @@ pub struct Query {
     /// Ask in all four quarter turns: for things that lie on a table. Four runs of the network.
     #[uniffi(default = false)]
     pub rotations: bool,
+    /// Look again at the place where the thing is, and keep the better score of each item: for a thing that is small in its
+    /// photo. A run of the network a place. A photo is decoded larger for it; of a frame, which is kept as small as the
+    /// network reads it, it gains less.
+    #[uniffi(default = None)]
+    pub focus: Option<Focus>,
     /// Answer only with items that meet these conditions on their payload.
     #[uniffi(default = None)]
     pub filter: Option<Filter>,
@@ -67,6 +73,15 @@ pub enum Region {
     },
 }
 
+/// What says where the thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum Focus {
+    /// What stands out from the photo's border: one place at most. Any model can.
+    Saliency,
+    /// The model's own detector: its best three places. A model without one finds none.
+    Detector,
+}
+
 /// What makes items answer as one.
 #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
 pub enum GroupBy {
@@ -108,6 +123,15 @@ impl From<Region> for image::Region {
     }
 }
 
+impl From<Focus> for localise::Focus {
+    fn from(focus: Focus) -> Self {
+        match focus {
+            Focus::Saliency => Self::Saliency,
+            Focus::Detector => Self::Detector,
+        }
+    }
+}
+
 impl Query {
     pub(crate) fn into_core(
         self,
@@ -117,7 +141,7 @@ impl Query {
             k: self.k as usize,
             region: self.region.map(Into::into),
             rotations: self.rotations,
-            focus: None,
+            focus: self.focus.map(Into::into),
             filter: self.filter.map(Into::into),
             group_by: self.group_by.map(|by| match by {
                 GroupBy::Group => index::GroupBy::Group,

@@ -369,6 +369,8 @@ fn assisted(merged: remote::AssistedAnswer, local: &Answer, times: Times) -> Ans
         source: merged.source.into(),
         times,
         delegate: local.delegate.clone(),
+        place: local.place,
+        attributes: local.attributes.clone(),
     }
 }
 

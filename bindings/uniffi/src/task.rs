@@ -32,6 +32,30 @@ pub(crate) async fn run_whole<T: Send + 'static>(
     on_thread(work).await
 }
 
+/// Refuses the thread that the process began with: on a phone it draws, and must not wait for a search. A host that is no
+/// phone has no such thread for Kotlin: the virtual machine begins on another.
+pub(crate) fn refuse_first_thread() -> Result<(), PocketlensError> {
+    thread_local! {
+        static IS_FIRST: bool = is_first_thread();
+    }
+    match IS_FIRST.with(|&is_first| is_first) {
+        true => Err(PocketlensError::bad_input(
+            "a search that blocks was asked for on the thread that the process began with: call it from another, or call \
+             the one that does not block",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Linux and Android say `PID/task/TID`; elsewhere nobody is refused.
+fn is_first_thread() -> bool {
+    let Ok(thread) = std::fs::read_link("/proc/thread-self") else {
+        return false;
+    };
+    let mut parts = thread.iter();
+    parts.next() == parts.nth(1)
+}
+
 /// What `work` gives. Its type stays outside of the executor, which is in the library once instead of once a function.
 async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let result = Arc::new(Mutex::new(None));

@@ -1,5 +1,6 @@
 //! The looks that one question takes: the photo, where it is focused its places, each perhaps in four quarter turns.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use super::{Lens, LensError, Query, Times};
@@ -15,8 +16,8 @@ use crate::localise::Located;
 /// Places that a detector may send a query to: each costs a run of the network.
 const MOST_PLACES: usize = 3;
 
-/// Crops and resizes: a part of what is searched with, or all of it.
-pub(super) type Input<'a> = dyn Fn(Option<&Region>) -> Result<Pixels, ImageError> + 'a;
+/// Crops and resizes: a part of what is searched with, or all of it, which may have the network's size already.
+pub(super) type Input<'a> = dyn Fn(Option<&Region>) -> Result<Cow<'a, Pixels>, ImageError> + 'a;
 
 /// What all looks saw together.
 pub(super) struct Seen {
@@ -86,7 +87,7 @@ impl Lens {
             times.resize += started.elapsed();
             for turn in 0..turns {
                 if turn > 0 {
-                    pixels = Orientation::Rotate90.apply(pixels);
+                    pixels = Cow::Owned(Orientation::Rotate90.apply(pixels.into_owned()));
                 }
                 let (embedding, maps) = self.embedder.look(&pixels, run)?;
                 times.backbone += embedding.backbone;

@@ -62,7 +62,7 @@ public struct SelfTest: Sendable {
 
     @Sendable private func accelerator() async throws -> String {
         guard let program else { return "no ML program" }
-        let reports = await lens.accelerate(package: program)
+        let reports = try await lens.accelerate(package: program)
         guard reports.contains(where: \.accepted) else { return reports.map(\.explanation).joined(separator: "; ") }
         return "\(reports.map(\.explanation).joined(separator: "; ")); with it: \(try await search())"
     }

@@ -37,8 +37,8 @@ extension Frame {
         let layout = picture.layout
         switch picture.samples {
         case .packed(let format, let bytes, let stride):
-            return try packed(
-                bundle: bundle, format: format, bytes: bytes, rowStride: try rows(stride), layout: layout)
+            let packing = PackedLayout(format: format, layout: layout, rowStride: try rows(stride))
+            return try packed(bundle: bundle, bytes: bytes, packed: packing)
         case .planes(let luma, let blue, let red, let strides):
             return try planes(bundle: bundle, luma: luma, blue: blue, red: red, strides: strides, layout: layout)
         case .biPlanar(let luma, let chroma, let strides):
@@ -56,8 +56,8 @@ extension LiveSession {
         let layout = picture.layout
         switch picture.samples {
         case .packed(let format, let bytes, let stride):
-            return try offerPacked(
-                format: format, bytes: bytes, rowStride: try rows(stride), layout: layout, at: time)
+            let packing = PackedLayout(format: format, layout: layout, rowStride: try rows(stride))
+            return try offerPacked(bytes: bytes, packed: packing, at: time)
         case .planes(let luma, let blue, let red, let strides):
             return try offerPlanes(luma: luma, blue: blue, red: red, strides: strides, layout: layout, at: time)
         case .biPlanar(let luma, let chroma, let strides):

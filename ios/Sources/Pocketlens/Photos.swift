@@ -3,12 +3,13 @@
 import Foundation
 
 extension Lens {
-    /// Opens an index with the model that it carries.
+    /// Opens an index with the model that it carries. Every question keeps the limits.
     ///
     /// - Throws: ``PocketlensError/Storage(reason:)``, ``PocketlensError/Damaged(reason:)`` or
-    ///   ``PocketlensError/Incompatible(reason:)``.
-    public static func open(_ index: URL) async throws -> Lens {
-        try await open(path: index.path)
+    ///   ``PocketlensError/Incompatible(reason:)``; ``PocketlensError/BadInput(reason:)`` for limits within which no
+    ///   photo could be described.
+    public static func open(_ index: URL, limits: Limits = Limits()) async throws -> Lens {
+        try await open(path: index.path, limits: limits)
     }
 
     /// Makes an empty index: a catalogue that grows on the device.
@@ -70,13 +71,18 @@ extension Lens {
     }
 }
 
+extension Place {
+    /// The same place as a region: to look there alone, or to cut it out.
+    public var region: Region { .relative(x: x, y: y, width: width, height: height) }
+}
+
 extension ModelBundle {
-    /// Opens a `.lens` file: where it is, in the app's own resources too.
+    /// Opens a `.lens` file: where it is, in the app's own resources too. Photos keep the limits.
     ///
     /// - Throws: ``PocketlensError/Storage(reason:)``, ``PocketlensError/Damaged(reason:)`` or
     ///   ``PocketlensError/Incompatible(reason:)``.
-    public static func open(_ file: URL) async throws -> ModelBundle {
-        try await open(path: file.path)
+    public static func open(_ file: URL, limits: Limits = Limits()) async throws -> ModelBundle {
+        try await open(path: file.path, limits: limits)
     }
 
     /// Describes an encoded photo: a unit vector of ``BundleInfo/dim`` numbers, the same bits on every platform.

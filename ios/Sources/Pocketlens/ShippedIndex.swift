@@ -73,10 +73,12 @@ extension Lens {
     ///     let lens = try await Lens.open(shipped: Bundle.main.url(forResource: "shop", withExtension: "plx")!)
     ///
     /// - Throws: as ``ShippedIndex/install()`` and `Lens.open`.
-    public static func open(shipped source: URL, in folder: URL? = nil) async throws -> Lens {
+    public static func open(
+        shipped source: URL, in folder: URL? = nil, limits: Limits = Limits()
+    ) async throws -> Lens {
         let index = try ShippedIndex(source, in: folder)
         try await index.install()
-        return try await open(index.installed)
+        return try await open(index.installed, limits: limits)
     }
 }
 

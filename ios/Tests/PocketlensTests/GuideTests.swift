@@ -29,6 +29,16 @@ final class GuideTests: XCTestCase {
         let some = try await lens.search(photo, Query(filter: cheap, groupBy: .group))
         // ANCHOR_END: filter
         XCTAssertFalse(some.hits.isEmpty)
+        // ANCHOR: focus
+        let near = try await lens.search(photo, Query(focus: .saliency))
+        if let place = near.place { show("it is at \(place.x), \(place.y), \(place.width) wide") }
+        for word in near.attributes { show("\(word.name): \(word.label)") }
+        // ANCHOR_END: focus
+        // ANCHOR: limits
+        let hasty = try await Lens.open(index, limits: Limits(photoPixels: 12_000_000, milliseconds: 2_000))
+        // ANCHOR_END: limits
+        XCTAssertEqual(hasty.limits().milliseconds, 2_000)
+        shown = Array(shown.prefix(3))
         // ANCHOR: verdict
         switch answer.verdict {
         case .match: show("This is \(answer.hits[0].key)")

@@ -90,6 +90,50 @@ final class SearchTests: XCTestCase {
         XCTAssertEqual(Set(kinds.map { $0.text("kind") }).count, kinds.count)
     }
 
+    func testAFocusLooksAtAPlaceInThePhotoTooAndSaysWhere() async throws {
+        let lens = try await Lens.open(Faces.index)
+        var places = 0
+        for photo in Faces.photos {
+            let answer = try await lens.search(photo, Query(focus: .saliency))
+            guard let place = answer.place else { continue }
+            places += 1
+            XCTAssertTrue(place.x >= 0 && place.x + place.width <= 1 && place.width > 0, "\(place)")
+            XCTAssertTrue(place.y >= 0 && place.y + place.height <= 1 && place.height > 0, "\(place)")
+            XCTAssertTrue((0...1).contains(place.score), "\(place)")
+            let there = try await lens.search(photo, Query(region: place.region))
+            XCTAssertEqual(there.hits.first?.key, answer.hits.first?.key)
+        }
+        XCTAssertGreaterThan(places, 0)
+        // This model has neither a detector nor words.
+        let detected = try await lens.search(Faces.photos[0], Query(focus: .detector))
+        XCTAssertNil(detected.place)
+        XCTAssertEqual(detected.attributes, [])
+    }
+
+    func testLimitsAreKeptAndNamed() async throws {
+        let photo = Faces.photos[0]
+        func refused(_ limits: Limits, _ query: Query = Query()) async throws -> String {
+            let lens = try await Lens.open(Faces.index, limits: limits)
+            XCTAssertEqual(lens.limits(), limits)
+            return await badInput { _ = try await lens.search(photo, query) }
+        }
+        let two = Filter.must(.below("price", 4), .above("price", 1))
+        let reasons = [
+            ("area in pixels is limited to 1000", try await refused(Limits(photoPixels: 1000))),
+            ("file size in bytes is limited to 99", try await refused(Limits(photoBytes: 99))),
+            ("number of hits is limited to 5", try await refused(Limits(hits: 5), Query(k: 6))),
+            ("milliseconds is limited to 0", try await refused(Limits(milliseconds: 0))),
+            ("at most 1 conditions", try await refused(Limits(filterConditions: 1), Query(filter: two))),
+        ]
+        for (expected, reason) in reasons { XCTAssertTrue(reason.contains(expected), reason) }
+        _ = await badInput { _ = try await Lens.open(Faces.index, limits: Limits(networkBytes: 9)) }
+        // What is written beside each field is what the library has.
+        let lens = try await Lens.open(Faces.index)
+        XCTAssertEqual(lens.limits(), Limits())
+        let bundle = try ModelBundle.standard(limits: Limits(photoSide: 10))
+        _ = await badInput { _ = try await bundle.describe(Data(contentsOf: photo)) }
+    }
+
     func testACatalogueGrowsOnTheDevice() async throws {
         let folder = try Faces.folder(of: self)
         let index = folder.appendingPathComponent("own.plx")
@@ -150,11 +194,37 @@ final class SearchTests: XCTestCase {
         XCTAssertTrue(reason.contains(segment.lastPathComponent), reason)
     }
 
+    #if os(Linux)
+    func testTheAppHasTheLastWordOnAnAccelerator() async throws {
+        final class Chooser: DelegateChooser {
+            let folder: String
+            let say: Bool
+            init(_ folder: String, _ say: Bool) { (self.folder, self.say) = (folder, say) }
+            func cacheFolder() throws -> String { folder }
+            func allows(report: DelegateReport) throws -> Bool { report.accepted && say }
+        }
+        let lens = try await Lens.open(Faces.index)
+        let double = Faces.root.appendingPathComponent("lib/libpocketlens_nnapi_double.so").path
+        let options = DelegateOptions(device: "a phone", androidApi: 34, nnapiLibrary: double, leastSpeedup: 0)
+        let folder = try Faces.folder(of: self).path
+        let refused = try await lens.accelerate(options: options, chooser: Chooser(folder, false))
+        XCTAssertEqual(refused.map(\.accepted), [false])
+        XCTAssertTrue(refused[0].explanation.contains("the app does not allow it"), refused[0].explanation)
+        let frame = try Frame.of(Picture(width: 640, height: 512, seed: 2).photo, for: lens.bundle())
+        var answer = try await lens.search(frame)
+        XCTAssertNil(answer.delegate)
+        let allowed = try await lens.accelerate(options: options, chooser: Chooser(folder, true))
+        XCTAssertEqual(allowed.map(\.accepted), [true])
+        answer = try await lens.search(frame)
+        XCTAssertEqual(answer.delegate?.name, "nnapi")
+    }
+    #endif
+
     func testWhatIsNoAcceleratorLeavesThePlan() async throws {
         let lens = try await Lens.open(Faces.index)
         let before = try await lens.search(Faces.photos[0])
         // Elsewhere than on Apple's systems there is nothing to judge.
-        let reports = await lens.accelerate(package: URL(fileURLWithPath: "/no/such.mlpackage"))
+        let reports = try await lens.accelerate(package: URL(fileURLWithPath: "/no/such.mlpackage"))
         XCTAssertFalse(reports.contains(where: \.accepted))
         let after = try await lens.search(Faces.photos[0])
         XCTAssertNil(after.delegate)

@@ -3,35 +3,48 @@
 use pocketlens::backbone::delegate::{Delegate, DelegateError};
 use pocketlens::selection::{self, Candidate, DelegateVerdict, SelectOptions};
 
-use super::{DelegateOptions, DelegateReport};
-use crate::Lens;
+use super::{DelegateChooser, DelegateOptions, DelegateReport};
+use crate::{Lens, PocketlensError};
 
-/// Judges, and lets the first that is accepted run the network.
-pub(super) fn judge(lens: &Lens, options: &DelegateOptions) -> Vec<DelegateReport> {
+/// Judges, and lets the first that is accepted run the network where the host allows it.
+pub(super) fn judge(
+    lens: &Lens,
+    options: &DelegateOptions,
+    chooser: &dyn DelegateChooser,
+) -> Result<Vec<DelegateReport>, PocketlensError> {
     let current = lens.current();
+    let cache = chooser.cache_folder()?;
     let select = SelectOptions {
         least_speedup: options.least_speedup,
-        ..SelectOptions::new(&options.cache_folder, &options.device)
+        ..SelectOptions::new(&cache, &options.device)
     };
-    let found = selection::select(current.embedder(), candidates(options), &select);
-    if let Some(accelerated) = found.accelerated {
-        lens.accelerate_with(&current, accelerated);
+    let found = selection::select(current.embedder(), candidates(options, &cache), &select);
+    let mut reports: Vec<DelegateReport> = found.reports.into_iter().map(Into::into).collect();
+    // Of several only the first is accepted.
+    let accepted = reports.iter_mut().find(|report| report.accepted);
+    if let (Some(accelerated), Some(report)) = (found.accelerated, accepted) {
+        if chooser.allows(report.clone())? {
+            lens.accelerate_with(&current, accelerated);
+        } else {
+            report.accepted = false;
+            report.explanation = format!("the app does not allow it: {}", report.explanation);
+        }
     }
-    found.reports.into_iter().map(Into::into).collect()
+    Ok(reports)
 }
 
-fn candidates(options: &DelegateOptions) -> Vec<Candidate<'_>> {
+fn candidates<'a>(options: &'a DelegateOptions, cache: &'a str) -> Vec<Candidate<'a>> {
     let mut candidates = Vec::new();
     if options.android_api.is_some() {
         candidates.push(Candidate {
             name: "nnapi",
-            open: Box::new(|| nnapi(options)),
+            open: Box::new(|| nnapi(options, cache)),
         });
     }
     if options.core_ml_package.is_some() {
         candidates.push(Candidate {
             name: "coreml",
-            open: Box::new(|| core_ml(options)),
+            open: Box::new(|| core_ml(options, cache)),
         });
     }
     candidates
@@ -40,11 +53,11 @@ fn candidates(options: &DelegateOptions) -> Vec<Candidate<'_>> {
 type Opened = Result<Box<dyn Delegate>, DelegateError>;
 
 #[cfg(all(feature = "nnapi", unix))]
-fn nnapi(options: &DelegateOptions) -> Opened {
+fn nnapi(options: &DelegateOptions, cache: &str) -> Opened {
     use pocketlens::backbone::delegate::{Nnapi, NnapiOptions};
 
     let level = options.android_api.unwrap_or(0);
-    let mut nnapi = NnapiOptions::new(level, &options.cache_folder);
+    let mut nnapi = NnapiOptions::new(level, cache);
     nnapi.allow_deprecated = options.allow_deprecated;
     if let Some(library) = &options.nnapi_library {
         nnapi.library = library.into();
@@ -53,25 +66,28 @@ fn nnapi(options: &DelegateOptions) -> Opened {
 }
 
 #[cfg(not(all(feature = "nnapi", unix)))]
-fn nnapi(_: &DelegateOptions) -> Opened {
+fn nnapi(_: &DelegateOptions, _: &str) -> Opened {
     Err(DelegateError::Unavailable {
         reason: "this library was built without NNAPI (feature `nnapi`)".to_owned(),
     })
 }
 
 #[cfg(target_vendor = "apple")]
-fn core_ml(options: &DelegateOptions) -> Opened {
+fn core_ml(options: &DelegateOptions, cache: &str) -> Opened {
     use std::path::Path;
 
     use pocketlens::backbone::delegate::CoreMl;
 
     let package = options.core_ml_package.as_deref().unwrap_or_default();
-    let (package, cache) = (Path::new(package), Path::new(&options.cache_folder));
-    Ok(Box::new(CoreMl::open(package, cache, &*options.device)?))
+    Ok(Box::new(CoreMl::open(
+        Path::new(package),
+        Path::new(cache),
+        &*options.device,
+    )?))
 }
 
 #[cfg(not(target_vendor = "apple"))]
-fn core_ml(_: &DelegateOptions) -> Opened {
+fn core_ml(_: &DelegateOptions, _: &str) -> Opened {
     Err(DelegateError::Unavailable {
         reason: "Core ML is on Apple's systems only".to_owned(),
     })

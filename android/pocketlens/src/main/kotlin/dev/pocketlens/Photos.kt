@@ -1,5 +1,6 @@
 package dev.pocketlens
 
+import kotlinx.coroutines.Dispatchers
 import java.io.File
 
 /**
@@ -19,13 +20,21 @@ suspend fun Lens.search(photo: ByteArray, query: Query = Query()): Answer =
 suspend fun Lens.search(photo: File, query: Query = Query()): Answer =
     searchFile(photo.path, query, null)
 
-/** Searches with a frame of a camera: see [PlanarImage] and [Frame.Companion]. */
-suspend fun Lens.search(frame: Frame, query: Query = Query()): Answer = search(frame, query, null)
+/**
+ * Searches with a frame of a camera: see [PlanarImage] and [Frame.Companion]. On a thread of [Dispatchers.Default]; where
+ * the coroutine is on one already, there is no way to go.
+ */
+suspend fun Lens.search(frame: Frame, query: Query = Query()): Answer =
+    offTheMainThread { searchBlocking(frame, query, it) }
 
-/** Opens an index with the model that it carries. */
-suspend fun Lens.Companion.open(index: File): Lens {
+/**
+ * Opens an index with the model that it carries. Every question keeps the limits.
+ *
+ * @throws PocketlensException.BadInput for limits within which no photo could be described.
+ */
+suspend fun Lens.Companion.open(index: File, limits: Limits = Limits()): Lens {
     Threads.stay()
-    return open(index.path)
+    return open(index.path, limits)
 }
 
 /** Describes an encoded photo: a unit vector of [BundleInfo.dim] numbers, the same bits on every platform. */
@@ -34,6 +43,9 @@ suspend fun Bundle.describe(photo: ByteArray, region: Region? = null): Descripto
 
 /** Describes a frame. */
 suspend fun Bundle.describe(frame: Frame): Descriptor = describe(frame, null)
+
+/** The same place as a region: to look there alone, or to cut it out. */
+val Place.region: Region get() = Region.Relative(x, y, width, height)
 
 /** Adds photos of items, or replaces the items of known keys: all of them, or, on an error, none. */
 suspend fun Lens.put(vararg items: NewItem): IndexInfo = update(items.asList(), emptyList())

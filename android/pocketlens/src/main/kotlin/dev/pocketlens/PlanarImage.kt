@@ -52,7 +52,7 @@ fun Frame.Companion.of(bundle: Bundle, image: PlanarImage, region: Region? = nul
     val layout = image.layout(region)
     return when (image.planes.size) {
         1 -> image.planes[0].let { plane ->
-            lend(plane.buffer) { packed(bundle, FrameFormat.RGBA, it, plane.rowStride.toUInt(), layout) }
+            lend(plane.buffer) { packed(bundle, it, PackedLayout(FrameFormat.RGBA, layout, plane.rowStride.toUInt())) }
         }
         else -> image.lendYuv { luma, blue, red -> planes(bundle, luma, blue, red, image.strides(), layout) }
     }
@@ -64,7 +64,7 @@ fun Frame.Companion.of(bundle: Bundle, image: PlanarImage, region: Region? = nul
  * @throws PocketlensException.BadInput when the bytes are too few.
  */
 fun Frame.Companion.of(bundle: Bundle, format: FrameFormat, bytes: ByteBuffer, layout: FrameLayout): Frame =
-    lend(bytes) { packed(bundle, format, it, null, layout) }
+    lend(bytes) { packed(bundle, it, PackedLayout(format, layout)) }
 
 /** Offers a picture; see [LiveSearch], which calls this. */
 internal fun LiveSession.offer(image: PlanarImage): Offered {
@@ -72,7 +72,7 @@ internal fun LiveSession.offer(image: PlanarImage): Offered {
     val layout = image.layout(null)
     return when (image.planes.size) {
         1 -> image.planes[0].let { plane ->
-            lend(plane.buffer) { offerPacked(FrameFormat.RGBA, it, plane.rowStride.toUInt(), layout, at) }
+            lend(plane.buffer) { offerPacked(it, PackedLayout(FrameFormat.RGBA, layout, plane.rowStride.toUInt()), at) }
         }
         else -> image.lendYuv { luma, blue, red -> offerPlanes(luma, blue, red, image.strides(), layout, at) }
     }

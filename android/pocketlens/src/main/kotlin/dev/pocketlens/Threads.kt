@@ -2,6 +2,9 @@ package dev.pocketlens
 
 import com.sun.jna.CallbackThreadInitializer
 import com.sun.jna.Native
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.suspendCancellableCoroutine
+import kotlinx.coroutines.withContext
 
 /**
  * The library's threads stay known to the virtual machine from their first answer to their end. JNA would make and unmake
@@ -16,3 +19,17 @@ internal object Threads {
     /** Before the first call that waits for an answer. */
     fun stay() = Unit
 }
+
+/** Runs work that blocks where it may, and raises its token when the coroutine is cancelled. */
+internal suspend fun <T> offTheMainThread(work: (CancelToken) -> T): T = withContext(Dispatchers.Default) {
+    suspendCancellableCoroutine { waiting ->
+        val token = tokens.get() ?: CancelToken().also(tokens::set)
+        waiting.invokeOnCancellation { token.cancel() }
+        waiting.resumeWith(runCatching { work(token) })
+        // Whoever has cancelled may raise it later than this. The garbage collector closes it.
+        if (waiting.isCancelled) tokens.remove()
+    }
+}
+
+/** One a thread, until it is raised: making one and letting it go costs a tenth of what a call does. */
+private val tokens = ThreadLocal<CancelToken>()

@@ -1,6 +1,8 @@
 package dev.pocketlens
 
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withContext
 import java.awt.image.BufferedImage
 import java.io.File
 import javax.imageio.ImageIO
@@ -13,7 +15,8 @@ private const val WARM_UP = 1500
 
 /**
  * What Kotlin adds to a search: the same 640×480 frame (NV21) through [Frame.Companion.of] and [Lens.search], and through
- * Rust's `Lens::search_frame` in a process beside, in turns. `android/bench` runs it.
+ * Rust's `Lens::search_frame` in a process beside, in turns of so many rounds: of 1, where each finds the caches as the
+ * other left them, and of 25, as a camera asks. `android/bench` runs it.
  */
 fun main(arguments: Array<String>) = runBlocking {
     val (rust, rounds) = arguments
@@ -25,38 +28,67 @@ fun main(arguments: Array<String>) = runBlocking {
     file.outputStream().channel.use { it.write(bytes.duplicate()) }
     val layout = FrameLayout(WIDTH.toUInt(), HEIGHT.toUInt())
 
-    val beside = ProcessBuilder(rust, Faces.index.path, file.path, "$WIDTH", "$HEIGHT")
-        .redirectError(ProcessBuilder.Redirect.INHERIT).start()
-    val ask = beside.outputStream.bufferedWriter()
-    val told = beside.inputStream.bufferedReader()
-    val measured = Lens.open(Faces.index).use { lens ->
+    val beside = Beside(rust, Faces.index.path, file.path, "$WIDTH", "$HEIGHT")
+    Lens.open(Faces.index).use { lens ->
         val bundle = lens.bundle()
-        List(WARM_UP + rounds.toInt()) {
+        suspend fun search(): Kotlin {
             val start = System.nanoTime()
             val frame = Frame.of(bundle, FrameFormat.NV21, bytes, layout)
             val framed = System.nanoTime()
             val answer = frame.use { lens.search(it) }
-            val end = System.nanoTime()
-            ask.newLine()
-            ask.flush()
-            val (nanos, key, score) = told.readLine().split(' ')
+            val all = System.nanoTime() - start
             val hit = answer.hits.first()
-            check(hit.key == key && hit.score == score.toFloat()) { "$hit is not Rust's $key $score" }
-            Round(end - start, framed - start, answer.times.total.toNanos(), nanos.toLong())
-        }.drop(WARM_UP)
+            return Kotlin(all, framed - start, answer.times.total.toNanos(), "${hit.key} ${hit.score}")
+        }
+        repeat(WARM_UP) { search() }
+        withContext(Dispatchers.Default) { repeat(WARM_UP) { search() } }
+        println("medians of $rounds rounds, 640×480 NV21, ${Runtime.getRuntime().availableProcessors()} cores")
+        for (turn in listOf(25, 1)) {
+            suspend fun compare(from: String) {
+                val (kotlin, ours) = List(rounds.toInt() / turn) {
+                    List(turn) { search() } to beside.search(turn)
+                }.unzip().let { (kotlin, rust) -> kotlin.flatten() to rust.flatten() }
+                for ((one, other) in kotlin zip ours) check(one.hit == other.hit) { "${one.hit} is not Rust's ${other.hit}" }
+                report("$turn a turn, from $from", kotlin, ours)
+            }
+            withContext(Dispatchers.Default) { compare("the background") }
+            compare("the main thread")
+        }
     }
-    beside.destroy()
-    // Medians: what else the machine does in a few of the rounds is not counted.
-    fun median(of: (Round) -> Long) = measured.map(of).sorted()[measured.size / 2] / 1e6
-    val ratio = median { it.kotlin } / median { it.rust }
-    println("Kotlin %.3f ms, Rust %.3f ms: Kotlin / Rust = %.4f".format(median { it.kotlin }, median { it.rust }, ratio))
-    println(
-        "within Kotlin: frame %.3f ms, work in the library %.3f ms, the way there and back %.3f ms".format(
-            median { it.frame }, median { it.work }, median { it.kotlin - it.frame - it.work },
-        ),
-    )
-    println("medians of $rounds rounds in turns, 640×480 NV21, ${Runtime.getRuntime().availableProcessors()} cores")
+    beside.close()
 }
 
-/** Nanoseconds of one round: all of Kotlin's, in it the frame and the work in the library; and all of Rust's. */
-private class Round(val kotlin: Long, val frame: Long, val work: Long, val rust: Long)
+private fun report(how: String, kotlin: List<Kotlin>, rust: List<Rust>) {
+    // What else the machine does in a few of the rounds is not counted.
+    fun <T> List<T>.median(of: (T) -> Long) = map(of).sorted()[size / 2] / 1e6
+    val (ours, theirs) = kotlin.median { it.all } to rust.median { it.all }
+    println("$how: Kotlin %.3f ms, Rust %.3f ms: Kotlin / Rust = %.4f".format(ours, theirs, ours / theirs))
+    println(
+        "  within Kotlin: frame %.3f ms, work in the library %.3f ms, the way there and back %.3f ms".format(
+            kotlin.median { it.frame }, kotlin.median { it.work }, kotlin.median { it.all - it.frame - it.work },
+        ),
+    )
+}
+
+/** One search: nanoseconds of all of it, and in it of the frame and of the work in the library; the first hit. */
+private class Kotlin(val all: Long, val frame: Long, val work: Long, val hit: String)
+
+private class Rust(val all: Long, val hit: String)
+
+/** Rust's half of the bench: `bindings/uniffi/examples/search_frame.rs`. */
+private class Beside(vararg command: String) : AutoCloseable {
+    private val process = ProcessBuilder(*command).redirectError(ProcessBuilder.Redirect.INHERIT).start()
+    private val ask = process.outputStream.bufferedWriter()
+    private val told = process.inputStream.bufferedReader()
+
+    fun search(times: Int): List<Rust> {
+        repeat(times) { ask.newLine() }
+        ask.flush()
+        return List(times) {
+            val (nanos, key, score) = told.readLine().split(' ')
+            Rust(nanos.toLong(), "$key ${score.toFloat()}")
+        }
+    }
+
+    override fun close() = process.destroy()
+}

@@ -10,6 +10,7 @@ object Faces {
     private val root = File(System.getProperty("pocketlens.faces"))
     val index = File(root, "store/store.plx")
     val photos: List<File> = File(root, "store/queries").listFiles { file -> file.extension == "jpg" }!!.sorted()
+    val nnapiDouble = File(root, "lib/libpocketlens_nnapi_double.so").absoluteFile
     val catalogue = File(root, "store/catalogue")
     val descriptors: List<String> = File(root, "descriptors.jsonl").readLines()
     val answers: List<String> = File(root, "answers.jsonl").readLines()

@@ -2,6 +2,7 @@ package dev.pocketlens
 
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.assertThrows
 import java.nio.ByteBuffer
@@ -34,7 +35,7 @@ class FrameTest {
                     val order = if (format == FrameFormat.BGRA) rgb.reversed() else rgb
                     order.forEachIndexed { at, value -> bytes.put(y * stride + x * 4 + at, value) }
                 }
-                return Frame.packed(bundle, format, bytes, stride.toUInt(), layout)
+                return Frame.packed(bundle, bytes, PackedLayout(format, layout, stride.toUInt()))
             }
             val expected = bundle.bits(frame(FrameFormat.RGBA, 0))
             assertEquals(expected, bundle.bits(frame(FrameFormat.BGRA, 0)))
@@ -51,6 +52,23 @@ class FrameTest {
             }
             // Colours were rounded on the way; a photo whose best hits are nearly tied may turn.
             assert(found >= 9) { "$found of 10" }
+        }
+    }
+
+    @Test
+    fun `a frame is looked at where something stands out`() = runBlocking {
+        Lens.open(Faces.index).use { lens ->
+            val places = Faces.photos.take(10).flatMap { photo ->
+                val picture = Faces.yuv(photo)
+                val layout = FrameLayout(picture.width.toUInt(), picture.height.toUInt())
+                listOf(FrameFormat.NV21, FrameFormat.NV12, FrameFormat.I420).map { format ->
+                    val frame = Frame.of(lens.bundle(), format, picture.packed(format), layout)
+                    frame.use { lens.search(it, Query(focus = Focus.SALIENCY)).place }
+                }.distinct()
+            }
+            assertTrue(places.filterNotNull().isNotEmpty())
+            assertTrue(places.filterNotNull().all { it.x >= 0 && it.y >= 0 && it.x + it.width <= 1 && it.y + it.height <= 1 })
+            assertEquals(10, places.size, "one place a picture, in whatever format it comes")
         }
     }
 

@@ -8,9 +8,6 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
 import java.io.File
-import java.net.HttpURLConnection
-import java.net.SocketTimeoutException
-import java.net.URI
 
 /** The guide's Kotlin, as it stands in the guide: what is between anchors is shown there. */
 class GuideTest {
@@ -39,6 +36,15 @@ class GuideTest {
         val some = lens.search(photo, Query(filter = cheap, groupBy = GroupBy.Group))
         // ANCHOR_END: filter
         assertTrue(some.hits.all { it.number("price")!! < 5 })
+        // ANCHOR: focus
+        val near = lens.search(photo, Query(focus = Focus.SALIENCY))
+        near.place?.let { show("it is at ${it.x}, ${it.y}, ${it.width} wide") }
+        for (word in near.attributes) show("${word.name}: ${word.label}")
+        // ANCHOR_END: focus
+        // ANCHOR: limits
+        val hasty = Lens.open(index, Limits(milliseconds = 2_000u, photoPixels = 12_000_000uL))
+        // ANCHOR_END: limits
+        hasty.close()
         // ANCHOR: verdict
         when (answer.verdict) {
             Verdict.MATCH -> show("This is ${answer.hits.first().key}")
@@ -97,7 +103,7 @@ class GuideTest {
         val query = Query(k = 3u)
         val answer = lens.search(photo, query)
         // ANCHOR: server
-        val server = Server("http://localhost:1", HttpTransport(), tokens = null, ServerOptions())
+        val server = Server("http://localhost:1", OkHttpTransport(), tokens = null, ServerOptions())
         val situation = Situation(consent = true, network = Network.UNMETERED)
         show(answer.verdict.name)
         val upgrade = server.upgrade(answer, query, situation)   // 1.5 s at most
@@ -105,7 +111,7 @@ class GuideTest {
         // ANCHOR_END: server
         assertEquals(answer.hits, upgrade.answer.hits)
         server.close()
-        val wanted = Server("http://localhost:1", HttpTransport(), null, ServerOptions(ServerMode.PREFER_SERVER))
+        val wanted = Server("http://localhost:1", OkHttpTransport(), null, ServerOptions(ServerMode.PREFER_SERVER))
         val tried = wanted.upgrade(answer, query, situation)
         assertEquals(Decision.Asked(Reason.WANTED), tried.decision)
         assertTrue("connection" in tried.failure!!, tried.failure)
@@ -131,37 +137,3 @@ class GuideTest {
         assertTrue(shown.single().startsWith("try again later: ${path.path}"), shown.toString())
     }
 }
-
-// ANCHOR: transport
-/** The JDK's own; OkHttp's is as short. */
-class HttpTransport : ServerTransport {
-    override fun send(request: ServerRequest): ServerReply {
-        val connection = URI(request.url).toURL().openConnection() as HttpURLConnection
-        try {
-            connection.requestMethod = request.method
-            connection.instanceFollowRedirects = false
-            connection.connectTimeout = request.connectTimeout.toMillis().toInt()
-            connection.readTimeout = request.timeout.toMillis().toInt()
-            for (header in request.headers) connection.setRequestProperty(header.name, header.value)
-            if (request.body.isNotEmpty()) {
-                connection.doOutput = true
-                connection.outputStream.use { it.write(request.body) }
-            }
-            val status = connection.responseCode
-            val stream = if (status < 400) connection.inputStream else connection.errorStream
-            val body = stream?.use { it.readNBytes(request.maxReplyBytes.toInt() + 1) } ?: ByteArray(0)
-            val headers = connection.headerFields.filterKeys { it != null }
-                .flatMap { (name, values) -> values.map { HttpHeader(name, it) } }
-            return ServerReply(status.toUShort(), headers, body)
-        } catch (late: SocketTimeoutException) {
-            throw TransportFailure.TimedOut(late.toString())
-        } catch (refused: java.net.ConnectException) {
-            throw TransportFailure.Refused(refused.toString())
-        } catch (broken: java.io.IOException) {
-            throw TransportFailure.Broken(broken.toString())
-        } finally {
-            connection.disconnect()
-        }
-    }
-}
-// ANCHOR_END: transport

@@ -37,6 +37,19 @@ class LiveTest {
     }
 
     @Test
+    fun `a live query has all that a query has`() = runBlocking {
+        Lens.open(Faces.index).use { lens ->
+            val query = Query(k = 3u, focus = Focus.SALIENCY)
+            LiveSearch(lens, LiveOptions(query)).use { live ->
+                live.rest(image, 0)
+                val told = live.results.filterIsInstance<LiveResult.Answered>().first().answer
+                val asked = lens.search(Frame.of(lens.bundle(), image), query)
+                assertEquals(asked.copy(times = told.times), told)
+            }
+        }
+    }
+
+    @Test
     fun `after an update the same scene is answered from the new index`(@TempDir folder: File) = runBlocking {
         Lens.open(Faces.copyOfIndex(folder)).use { lens ->
             LiveSearch(lens).use { live ->

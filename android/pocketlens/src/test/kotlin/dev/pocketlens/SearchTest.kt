@@ -65,6 +65,55 @@ class SearchTest {
     }
 
     @Test
+    fun `a focus looks at a place in the photo too, and says where`() = runBlocking {
+        Lens.open(Faces.index).use { lens ->
+            val focused = Query(focus = Focus.SALIENCY)
+            val answers = Faces.photos.map { photo -> photo to lens.search(photo, focused) }
+            for ((photo, answer) in answers) {
+                val place = answer.place ?: continue
+                assertTrue(place.x >= 0 && place.x + place.width <= 1 && place.width > 0, "$place")
+                assertTrue(place.y >= 0 && place.y + place.height <= 1 && place.height > 0, "$place")
+                assertTrue(place.score in 0f..1f, "$place")
+                val there = lens.search(photo, Query(region = place.region)).hits.first()
+                assertEquals(answer.hits.first().key, there.key)
+                assertTrue(there.score > lens.search(photo).hits.first().score)
+            }
+            assertTrue(answers.any { (_, answer) -> answer.place != null })
+            // This model has neither a detector nor words.
+            val photo = Faces.photos[0]
+            val detected = lens.search(photo, Query(focus = Focus.DETECTOR))
+            assertEquals(lens.search(photo).copy(times = detected.times), detected)
+            assertEquals(emptyList<Attribute>(), detected.attributes)
+        }
+    }
+
+    @Test
+    fun `limits are kept, and named`(): Unit = runBlocking {
+        suspend fun refused(limits: Limits, ask: suspend (Lens) -> Unit) = Lens.open(Faces.index, limits).use { lens ->
+            assertEquals(limits, lens.limits())
+            assertThrows<PocketlensException.BadInput> { runBlocking { ask(lens) } }.reason
+        }
+        val photo = Faces.photos[0]
+        val reasons = listOf(
+            "area in pixels is limited to 1000" to refused(Limits(photoPixels = 1000uL)) { it.search(photo) },
+            "file size in bytes is limited to 99" to refused(Limits(photoBytes = 99uL)) { it.search(photo.readBytes()) },
+            "number of hits is limited to 5" to refused(Limits(hits = 5u)) { it.search(photo, Query(k = 6u)) },
+            "milliseconds is limited to 0" to refused(Limits(milliseconds = 0u)) { it.search(photo) },
+            "at most 1 conditions" to refused(Limits(filterConditions = 1u)) { lens ->
+                lens.search(photo, Query(filter = filter { must("price" below 4, "price" above 1) }))
+            },
+        )
+        for ((expected, reason) in reasons) assertTrue(expected in reason, reason)
+        assertThrows<PocketlensException.BadInput> { runBlocking { Lens.open(Faces.index, Limits(networkBytes = 9uL)) } }
+        // What is written beside each field is what the library has.
+        Lens.open(Faces.index).use { assertEquals(Limits(), it.limits()) }
+        Lens.open(Faces.index.path).use { assertEquals(Limits(), it.limits()) }
+        Bundle.standard(Limits(photoSide = 10u)).use { bundle ->
+            assertThrows<PocketlensException.BadInput> { runBlocking { bundle.describe(photo.readBytes()) } }
+        }
+    }
+
+    @Test
     fun `a catalogue grows on the device`(@TempDir folder: File) = runBlocking {
         Lens.create(File(folder, "own.plx").path, Bundle.standard()).use { lens ->
             val (first, second) = Faces.catalogue.listFiles { file -> file.extension == "jpg" }!!.sorted()

@@ -1,5 +1,6 @@
 package dev.pocketlens
 
+import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
@@ -33,6 +34,29 @@ class TaskTest {
             }
             assertEquals(0, done.get())
             assertTrue(lens.search(Faces.photos[0]).hits.isNotEmpty())
+        }
+    }
+
+    @Test
+    fun `a frame's search ends with its coroutine, and the next one on its thread is answered`() = runBlocking {
+        Lens.open(Faces.index).use { lens ->
+            val frame = Frame.of(lens.bundle(), Faces.yuv(Faces.photos[0]))
+            val expected = lens.search(frame).hits
+            val long = Query(rotations = true, focus = Focus.SALIENCY)
+            val done = AtomicInteger()
+            repeat(40) {
+                val began = CompletableDeferred<Unit>()
+                val search = launch(Dispatchers.Default) {
+                    began.complete(Unit)
+                    lens.search(frame, long)
+                    done.incrementAndGet()
+                }
+                began.await()
+                search.cancelAndJoin()
+                assertEquals(expected, lens.search(frame).hits)
+            }
+            // A busy machine may let some of them end before they are cancelled.
+            assertTrue(done.get() < 20, "$done of 40 went on to their end")
         }
     }
 

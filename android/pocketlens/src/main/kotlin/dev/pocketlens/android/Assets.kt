@@ -4,6 +4,7 @@ import android.content.Context
 import android.content.res.AssetManager
 import dev.pocketlens.Index
 import dev.pocketlens.Lens
+import dev.pocketlens.Limits
 import dev.pocketlens.Threads
 import dev.pocketlens.open
 import kotlinx.coroutines.Dispatchers
@@ -31,16 +32,17 @@ fun Context.indexFolder(asset: String): File = File(File(filesDir, "pocketlens")
  * of it stays until then.
  *
  * @param asset folder in the assets, such as `shop.plx`.
+ * @param limits what every question keeps.
  * @throws java.io.IOException when the assets have no such index, or the storage is full; the old index stays.
  * @throws dev.pocketlens.PocketlensException.Damaged when what was copied is not sound; the old index stays.
  */
-suspend fun Context.openIndex(asset: String): Lens {
+suspend fun Context.openIndex(asset: String, limits: Limits = Limits()): Lens {
     Threads.stay()
     val installed = indexFolder(asset)
     installing.withLock {
         withContext(Dispatchers.IO) { Installation(installed).bringUpToDate(assets, asset) }
     }
-    return Lens.open(installed)
+    return Lens.open(installed, limits)
 }
 
 /** The folders of one index: the one that is open, and what stands beside it while it is replaced. */

@@ -6,6 +6,7 @@ import dev.pocketlens.Bundle
 import dev.pocketlens.Frame
 import dev.pocketlens.FrameFormat
 import dev.pocketlens.FrameLayout
+import dev.pocketlens.PackedLayout
 import dev.pocketlens.Region
 import dev.pocketlens.lend
 import java.nio.Buffer
@@ -19,7 +20,7 @@ import java.nio.ByteBuffer
 fun Frame.Companion.of(bundle: Bundle, bitmap: Bitmap, region: Region? = null): Frame {
     val pixels = if (bitmap.config == Bitmap.Config.ARGB_8888) bitmap else bitmap.copy(Bitmap.Config.ARGB_8888, false)
     val layout = FrameLayout(pixels.width.toUInt(), pixels.height.toUInt(), region = region)
-    return lend(pixels.bytes()) { packed(bundle, order, it, pixels.rowBytes.toUInt(), layout) }
+    return lend(pixels.bytes()) { packed(bundle, it, PackedLayout(order, layout, pixels.rowBytes.toUInt())) }
 }
 
 private fun Bitmap.bytes(): ByteBuffer {

@@ -1,7 +1,9 @@
 package dev.pocketlens.android
 
 import android.content.Context
+import dev.pocketlens.DelegateChooser
 import dev.pocketlens.DelegateOptions
+import dev.pocketlens.DelegateReport
 import dev.pocketlens.Faces
 import dev.pocketlens.Lens
 import dev.pocketlens.search
@@ -38,10 +40,14 @@ class AcceleratorsTest {
     @Test
     fun `Android 15 deprecates it`() = runBlocking {
         Lens.open(Faces.index.path).use { lens ->
-            val options = DelegateOptions(cacheFolder = context.cacheDir.path, device = "a phone", androidApi = 35u)
-            val report = lens.accelerate(options).single()
+            val options = DelegateOptions(device = "a phone", androidApi = 35u)
+            val chooser = object : DelegateChooser {
+                override fun cacheFolder() = context.cacheDir.path
+                override fun allows(report: DelegateReport) = error("nothing was accepted: $report")
+            }
+            val report = lens.accelerate(options, chooser).single()
             assertTrue(report.explanation, "deprecated" in report.explanation)
-            assertTrue(lens.accelerate(options.copy(androidApi = null)).isEmpty())
+            assertTrue(lens.accelerate(options.copy(androidApi = null), chooser).isEmpty())
         }
     }
 }

@@ -6,6 +6,7 @@ import dev.pocketlens.Bundle
 import dev.pocketlens.Frame
 import dev.pocketlens.FrameFormat
 import dev.pocketlens.FrameLayout
+import dev.pocketlens.PackedLayout
 import dev.pocketlens.Lens
 import dev.pocketlens.android.accelerate
 import dev.pocketlens.describe
@@ -73,7 +74,7 @@ class SelfTest(private val context: Context, private val lens: Lens, private val
             }
         }
         (bytes as Buffer).rewind()
-        return Frame.packed(bundle, FrameFormat.RGB, bytes, null, FrameLayout(width.toUInt(), height.toUInt()))
+        return Frame.packed(bundle, bytes, PackedLayout(FrameFormat.RGB, FrameLayout(width.toUInt(), height.toUInt())))
     }
 
     private companion object {

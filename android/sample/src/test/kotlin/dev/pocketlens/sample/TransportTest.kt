@@ -2,7 +2,9 @@ package dev.pocketlens.sample
 
 import com.sun.net.httpserver.HttpServer
 import dev.pocketlens.HttpHeader
+import dev.pocketlens.OkHttpTransport
 import dev.pocketlens.ServerRequest
+import dev.pocketlens.ServerTransport
 import dev.pocketlens.TransportFailure
 import org.junit.After
 import org.junit.Assert.assertArrayEquals
@@ -15,7 +17,12 @@ import java.net.InetSocketAddress
 import java.net.ServerSocket
 import java.time.Duration
 
-class UrlTransportTest {
+class UrlTransportTest : TransportTest(UrlTransport())
+
+class OkHttpTransportTest : TransportTest(OkHttpTransport())
+
+/** What the library expects of any HTTP stack, against a real server. */
+abstract class TransportTest(private val transport: ServerTransport) {
     private val server = HttpServer.create(InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0)
     private val address = "http://localhost:${server.address.port}"
     private var heard = ""
@@ -47,7 +54,7 @@ class UrlTransportTest {
 
     @Test
     fun `a request arrives as it was given, and the reply comes back`() {
-        val reply = UrlTransport().send(request("$address/good", "what is this?"))
+        val reply = transport.send(request("$address/good", "what is this?"))
         assertEquals("POST Bearer t what is this?", heard)
         assertEquals(200.toUShort(), reply.status)
         assertArrayEquals("yes".toByteArray(), reply.body)
@@ -56,24 +63,24 @@ class UrlTransportTest {
 
     @Test
     fun `errors of the server are replies, and a redirect is not followed`() {
-        val bad = UrlTransport().send(request("$address/bad"))
+        val bad = transport.send(request("$address/bad"))
         assertEquals("503 later", "${bad.status} ${bad.body.decodeToString()}")
-        assertEquals(302.toUShort(), UrlTransport().send(request("$address/elsewhere")).status)
+        assertEquals(302.toUShort(), transport.send(request("$address/elsewhere")).status)
     }
 
     @Test
     fun `no more is read than is wanted`() {
-        val size = UrlTransport().send(request("$address/large")).body.size
+        val size = transport.send(request("$address/large")).body.size
         assert(size in 1001..10_000) { "$size" }
     }
 
     @Test
     fun `a closed door is refused, a silent one times out`() {
         val closed = ServerSocket(0).use { it.localPort }
-        assertThrows(TransportFailure.Refused::class.java) { UrlTransport().send(request("http://localhost:$closed/")) }
+        assertThrows(TransportFailure.Refused::class.java) { transport.send(request("http://localhost:$closed/")) }
         ServerSocket(0, 1, InetAddress.getLoopbackAddress()).use { silent ->
             val request = request("http://localhost:${silent.localPort}/").copy(timeout = Duration.ofMillis(50))
-            assertThrows(TransportFailure.TimedOut::class.java) { UrlTransport().send(request) }
+            assertThrows(TransportFailure.TimedOut::class.java) { transport.send(request) }
         }
     }
 }
