@@ -1,12 +1,15 @@
 //! The one object of an app: an index with its model, ready to be asked.
 
 use std::collections::HashMap;
+#[cfg(any(feature = "nnapi", target_vendor = "apple"))]
+use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 #[cfg(any(feature = "nnapi", target_vendor = "apple"))]
 use pocketlens::backbone::delegate::Accelerated;
 use pocketlens::cancel;
+use pocketlens::current::Current;
 use pocketlens::lens::{self, NewPhoto};
 
 use crate::{
@@ -18,7 +21,7 @@ use crate::{
 #[derive(uniffi::Object)]
 pub struct Lens {
     /// Replaced as a whole when the index was updated; who has it goes on with it.
-    current: RwLock<Arc<lens::Lens>>,
+    current: Current<lens::Lens>,
 }
 
 /// A photo of an item that is to be found from now on.
@@ -148,31 +151,32 @@ impl Lens {
     /// Later searches see the change.
     ///
     /// # Errors
-    /// [`PocketlensError::BadInput`] names the key, [`PocketlensError::Storage`] while another writer has the index.
+    /// [`PocketlensError::BadInput`] names the key, [`PocketlensError::Storage`] while another process or lens changes the
+    /// index; changes of one lens wait for one another.
     pub async fn update(
         self: Arc<Self>,
         put: Vec<NewItem>,
         remove: Vec<String>,
     ) -> Result<IndexInfo, PocketlensError> {
         task::run_whole(move || {
-            let lens = self.current();
-            let mut update = lens.update()?;
-            for key in remove {
-                update.remove(&key)?;
-            }
-            for item in put {
-                let payload = value::payload(item.payload)?;
-                let photo = NewPhoto {
-                    key: &item.key,
-                    group: item.group.as_deref(),
-                    payload: &payload,
-                };
-                update
-                    .put_encoded(&photo, &item.photo)
-                    .map_err(|error| PocketlensError::from(error).of_item(&item.key))?;
-            }
-            self.replace(update.commit()?);
-            Ok(self.info())
+            self.replace(|lens| {
+                let mut update = lens.update()?;
+                for key in remove {
+                    update.remove(&key)?;
+                }
+                for item in put {
+                    let payload = value::payload(item.payload)?;
+                    let photo = NewPhoto {
+                        key: &item.key,
+                        group: item.group.as_deref(),
+                        payload: &payload,
+                    };
+                    update
+                        .put_encoded(&photo, &item.photo)
+                        .map_err(|error| PocketlensError::from(error).of_item(&item.key))?;
+                }
+                Ok(update.commit()?)
+            })
         })
         .await
     }
@@ -182,18 +186,14 @@ impl Lens {
     /// # Errors
     /// As [`Lens::open`]; the index that is open stays then.
     pub async fn reload(self: Arc<Self>) -> Result<IndexInfo, PocketlensError> {
-        task::run_whole(move || {
-            self.replace(self.current().reopened()?);
-            Ok(self.info())
-        })
-        .await
+        task::run_whole(move || self.replace(|lens| Ok(lens.reopened()?))).await
     }
 }
 
 impl Lens {
     fn of(lens: lens::Lens) -> Arc<Self> {
         let lens = Self {
-            current: RwLock::new(Arc::new(lens)),
+            current: Current::new(lens),
         };
         let info = lens.info();
         observer::log(LogLevel::Info, || {
@@ -222,24 +222,30 @@ impl Lens {
     }
 
     pub(crate) fn current(&self) -> Arc<lens::Lens> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.clone()
+        self.current.get()
     }
 
     /// Lets a delegate run the network, unless the lens was replaced meanwhile by one of another model.
     #[cfg(any(feature = "nnapi", target_vendor = "apple"))]
     pub(crate) fn accelerate_with(&self, judged: &Arc<lens::Lens>, delegate: Accelerated) {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let fingerprint = judged.embedder().bundle().fingerprint();
-        if current.embedder().bundle().fingerprint() == fingerprint {
-            *current = Arc::new(current.with_delegate(delegate));
-        }
+        let Ok(_) = self.current.change::<Infallible>(|lens| {
+            let is_judged = lens.embedder().bundle().fingerprint() == fingerprint;
+            Ok(is_judged.then(|| lens.with_delegate(delegate)))
+        });
     }
 
-    fn replace(&self, lens: lens::Lens) {
-        let items = lens.index().info().items;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(lens);
-        observer::log(LogLevel::Info, || format!("index updated: {items} items"));
+    /// Puts another lens in the place of the current one.
+    fn replace(
+        &self,
+        change: impl FnOnce(&lens::Lens) -> Result<lens::Lens, PocketlensError>,
+    ) -> Result<IndexInfo, PocketlensError> {
+        self.current.change(|lens| change(lens).map(Some))?;
+        let info = self.info();
+        observer::log(LogLevel::Info, || {
+            format!("index updated: {} items", info.items)
+        });
+        Ok(info)
     }
 }
 
