@@ -110,7 +110,9 @@ final class GuideTests: XCTestCase {
         let tried = try await wanted.upgrade(answer: answer, query: query, situation: situation)
         XCTAssertEqual(tried.decision, .asked(reason: .wanted))
         XCTAssertNotNil(tried.failure)
-        XCTAssertEqual(tried.answer, answer)
+        // Not the times: as seconds they may lose a nanosecond on the way there and back.
+        XCTAssertEqual(tried.answer.hits, answer.hits)
+        XCTAssertEqual(tried.answer.verdict, answer.verdict)
         let without = Situation(consent: false, network: .unmetered)
         let blocked = try await wanted.upgrade(answer: answer, query: query, situation: without)
         XCTAssertEqual(blocked.decision, .localOnly(blocked: .noConsent))
