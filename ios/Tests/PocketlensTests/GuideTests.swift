@@ -110,9 +110,17 @@ final class GuideTests: XCTestCase {
         let tried = try await wanted.upgrade(answer: answer, query: query, situation: situation)
         XCTAssertEqual(tried.decision, .asked(reason: .wanted))
         XCTAssertNotNil(tried.failure)
-        // Not the times: as seconds they may lose a nanosecond on the way there and back.
+        // As seconds, times may lose a nanosecond on the way there and back; all else is the same.
+        XCTAssertEqual(tried.answer.times.total, answer.times.total, accuracy: 1e-6)
         XCTAssertEqual(tried.answer.hits, answer.hits)
         XCTAssertEqual(tried.answer.verdict, answer.verdict)
+        XCTAssertEqual(tried.answer.confidence, answer.confidence)
+        XCTAssertEqual(tried.answer.rival, answer.rival)
+        XCTAssertEqual(tried.answer.descriptor, answer.descriptor)
+        XCTAssertEqual(tried.answer.source, answer.source)
+        XCTAssertEqual(tried.answer.delegate, answer.delegate)
+        XCTAssertEqual(tried.answer.place, answer.place)
+        XCTAssertEqual(tried.answer.attributes, answer.attributes)
         let without = Situation(consent: false, network: .unmetered)
         let blocked = try await wanted.upgrade(answer: answer, query: query, situation: without)
         XCTAssertEqual(blocked.decision, .localOnly(blocked: .noConsent))
