@@ -38,10 +38,12 @@ impl LocalFeatures {
         let cells = |side: usize| side.div_ceil(CELL).min(MAX_SIDE);
         let (height, width) = (cells(map.height()), cells(map.width()));
         let locations: Vec<&[f32]> = map.locations().collect();
+        let whitening = whitening.first(dim);
         let mut values = Vec::with_capacity(height * width * dim);
+        let mut sum = vec![0.0f64; map.channels()];
         for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
             let rows = span(y, height, map.height());
-            let mut sum = vec![0.0f64; map.channels()];
+            sum.fill(0.0);
             for row in rows {
                 for column in span(x, width, map.width()) {
                     let location = locations[row * map.width() + column];
@@ -50,7 +52,7 @@ impl LocalFeatures {
                     }
                 }
             }
-            values.extend(cell(&mut sum, whitening, dim));
+            values.extend(cell(&mut sum, &whitening));
         }
         Some(Self {
             height,
@@ -129,10 +131,9 @@ fn span(cell: usize, cells: usize, locations: usize) -> std::ops::Range<usize> {
 }
 
 /// Unit length, projection, unit length, int8.
-fn cell(sum: &mut [f64], whitening: &Whitening, dim: usize) -> Vec<i8> {
+fn cell(sum: &mut [f64], whitening: &Whitening) -> Vec<i8> {
     to_unit_length(sum);
     let mut projected = whitening.project(sum);
-    projected.truncate(dim);
     to_unit_length(&mut projected);
     projected
         .iter()

@@ -72,7 +72,17 @@ impl Whitening {
         sums.map(|sum| sum as f32).collect()
     }
 
-    /// The same in double precision.
+    /// The first `dim` components alone, bit for bit: they cost a share of the whole. O(dim·C).
+    pub(super) fn first(&self, dim: usize) -> Self {
+        let columns = self.columns.chunks_exact(self.dim());
+        Self {
+            mean: self.mean.clone(),
+            projection: self.projection[..dim * self.channels()].to_vec(),
+            columns: columns.flat_map(|column| &column[..dim]).copied().collect(),
+        }
+    }
+
+    /// As [`Whitening::apply`], in double precision.
     pub(super) fn project(&self, values: &[f64]) -> Vec<f64> {
         let centred: Vec<f64> = values
             .iter()
@@ -95,6 +105,8 @@ mod tests {
             Whitening::new(vec![1.0, 2.0], vec![1.0, 1.0, 0.0, -2.0, 3.0, 0.0]).unwrap();
         assert_eq!((whitening.channels(), whitening.dim()), (2, 3));
         assert_eq!(whitening.apply(&[2.0, 4.0]), [3.0, -4.0, 3.0]);
+        assert_eq!(whitening.first(2).apply(&[2.0, 4.0]), [3.0, -4.0]);
+        assert_eq!(whitening.first(3), whitening);
     }
 
     #[test]

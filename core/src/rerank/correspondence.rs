@@ -11,10 +11,17 @@ pub struct Correspondence {
     columns: usize,
     /// `127² · cosine`, row by row: a row is a cell of the first photo.
     products: Vec<i32>,
+    /// The largest product of each row.
+    best_of_rows: Vec<i32>,
+    /// The largest product of each column.
+    best_of_columns: Vec<i32>,
 }
 
 /// `127²`: the product of two unit vectors in int8.
 const UNIT: f64 = 127.0 * 127.0;
+
+/// Products that are looked through at a time.
+const BLOCK: usize = 16;
 
 /// Two cells, each the other's most similar.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,11 +42,24 @@ impl Correspondence {
         }
         let columns = second.height() * second.width();
         let mut products = vec![0; first.height() * first.width() * columns];
+        let mut best_of_rows = Vec::with_capacity(first.height() * first.width());
+        let mut best_of_columns = vec![i32::MIN; columns];
         let dot_rows = dot::dot_rows(Cpu::native());
         for (cell, row) in first.cells().zip(products.chunks_exact_mut(columns)) {
             dot_rows(cell, second.values(), row);
+            let mut best = i32::MIN;
+            for (&product, column) in row.iter().zip(&mut best_of_columns) {
+                best = best.max(product);
+                *column = (*column).max(product);
+            }
+            best_of_rows.push(best);
         }
-        Some(Self { columns, products })
+        Some(Self {
+            columns,
+            products,
+            best_of_rows,
+            best_of_columns,
+        })
     }
 
     /// How well each photo is found in the other: the mean over the cells of one of their best cosine in the other,
@@ -48,49 +68,39 @@ impl Correspondence {
     /// Late interaction, as in Khattab & Zaharia, "ColBERT: efficient and effective passage search via contextualized
     /// late interaction", SIGIR 2020 (the sum of maxima), here between parts of photos.
     pub fn mean_of_best(&self) -> f64 {
-        let rows = self.products.chunks_exact(self.columns);
-        let count = rows.len();
-        let mut best_of_columns = vec![i32::MIN; self.columns];
-        let mut of_rows = 0i64;
-        for row in rows {
-            let mut best = i32::MIN;
-            for (&product, column) in row.iter().zip(&mut best_of_columns) {
-                best = best.max(product);
-                *column = (*column).max(product);
-            }
-            of_rows += i64::from(best);
-        }
-        let of_columns: i64 = best_of_columns.iter().map(|&best| i64::from(best)).sum();
-        (of_rows as f64 / count as f64 + of_columns as f64 / self.columns as f64) / (2.0 * UNIT)
+        let mean = |best: &[i32]| {
+            let sum: i64 = best.iter().map(|&best| i64::from(best)).sum();
+            sum as f64 / best.len() as f64
+        };
+        (mean(&self.best_of_rows) + mean(&self.best_of_columns)) / (2.0 * UNIT)
     }
 
     /// The pairs of cells that choose each other, in the order of the first photo's cells. Of equally similar cells
     /// the first is chosen.
     pub fn mutual(&self) -> Vec<Mutual> {
-        let mut best_row = vec![(i32::MIN, 0); self.columns];
-        let mut best_column = Vec::new();
-        for (number, row) in self.products.chunks_exact(self.columns).enumerate() {
-            let mut best = (i32::MIN, 0);
-            for (at, (&product, column)) in row.iter().zip(&mut best_row).enumerate() {
-                if product > best.0 {
-                    best = (product, at);
-                }
-                if product > column.0 {
-                    *column = (product, number);
-                }
-            }
-            best_column.push(best);
-        }
-        let pairs = best_column.into_iter().enumerate();
-        pairs
-            .filter(|&(first, (_, second))| best_row[second].1 == first)
-            .map(|(first, (product, second))| Mutual {
-                first,
-                second,
-                cosine: f64::from(product) / UNIT,
+        let rows = self.products.chunks_exact(self.columns).enumerate();
+        rows.zip(&self.best_of_rows)
+            .filter_map(|((first, row), &best)| {
+                let second = position(row, best)?;
+                let column = || self.products[second..].iter().step_by(self.columns);
+                let is_mutual = best == self.best_of_columns[second]
+                    && !column().take(first).any(|&product| product == best);
+                is_mutual.then(|| Mutual {
+                    first,
+                    second,
+                    cosine: f64::from(best) / UNIT,
+                })
             })
             .collect()
     }
+}
+
+/// Where a value is first; a block is looked through without a branch for each of its values.
+fn position(row: &[i32], value: i32) -> Option<usize> {
+    let is_there = |block: &[i32]| block.iter().fold(false, |any, &one| any | (one == value));
+    let block = row.chunks(BLOCK).position(is_there)?;
+    let within = row[block * BLOCK..].iter().position(|&one| one == value)?;
+    Some(block * BLOCK + within)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::graph::{dot, nearest};
+use super::graph::Nodes;
 
 /// Steps of conjugate gradients; `I − αS` is well conditioned.
 const STEPS: usize = 20;
@@ -40,9 +40,10 @@ impl Diffusion {
     ///
     /// All are unit vectors of one space. O(candidates² · dim).
     pub fn scores(&self, query: &[f32], candidates: &[&[f32]]) -> Vec<f64> {
-        let graph = Graph::of(candidates, self.neighbours);
+        let nodes = Nodes::of(candidates);
+        let graph = Graph::of(candidates, &nodes, self.neighbours);
         let mut seeds = vec![0.0; candidates.len()];
-        for (node, score) in nearest(query, candidates, self.seeds, None) {
+        for (node, score) in nodes.nearest(query, self.seeds, None) {
             seeds[node] = cubed(f64::from(score));
         }
         graph.solve(&seeds, self.alpha)
@@ -55,22 +56,20 @@ struct Graph {
 }
 
 impl Graph {
-    fn of(nodes: &[&[f32]], neighbours: usize) -> Self {
-        let lists: Vec<Vec<(usize, f32)>> = nodes
+    fn of(vectors: &[&[f32]], nodes: &Nodes, neighbours: usize) -> Self {
+        let lists: Vec<Vec<(usize, f32)>> = vectors
             .iter()
             .enumerate()
-            .map(|(node, vector)| nearest(vector, nodes, neighbours, Some(node)))
+            .map(|(node, vector)| nodes.nearest(vector, neighbours, Some(node)))
             .collect();
         let has = |of: usize, node: usize| lists[of].iter().any(|&(other, _)| other == node);
-        let mut rows: Vec<Vec<(usize, f64)>> = (0..nodes.len())
+        let mut rows: Vec<Vec<(usize, f64)>> = (0..vectors.len())
             .map(|node| {
                 let mutual = lists[node].iter().filter(|&&(other, _)| has(other, node));
-                // Symmetric bit for bit: one order of the two.
-                let affinity = |other: usize| {
-                    let (a, b) = (node.min(other), node.max(other));
-                    cubed(dot(nodes[a], nodes[b]))
-                };
-                mutual.map(|&(other, _)| (other, affinity(other))).collect()
+                // Symmetric bit for bit, as products are.
+                mutual
+                    .map(|&(other, score)| (other, cubed(f64::from(score))))
+                    .collect()
             })
             .collect();
         let degrees: Vec<f64> = rows
@@ -158,7 +157,7 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(7);
         let vectors: Vec<[f32; 2]> = (0..40).map(|_| unit(360.0 * rng.f64())).collect();
         let nodes: Vec<&[f32]> = vectors.iter().map(|v| &v[..]).collect();
-        let graph = Graph::of(&nodes, 6);
+        let graph = Graph::of(&nodes, &Nodes::of(&nodes), 6);
         let y: Vec<f64> = (0..40).map(|_| rng.f64()).collect();
         let x = graph.solve(&y, 0.5);
         for (back, y) in graph.apply(&x, 0.5).iter().zip(&y) {

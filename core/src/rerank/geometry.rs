@@ -4,7 +4,7 @@
 //! and the transform that most of the others agree with wins (hypothesise and verify, as in RANSAC, Fischler & Bolles,
 //! CACM 1981, but without chance: all pairs of the strongest are tried).
 
-use super::correspondence::{Correspondence, Mutual};
+use super::correspondence::Correspondence;
 use crate::descriptor::LocalFeatures;
 
 /// Matches from which transforms are made: all of their pairs.
@@ -39,21 +39,14 @@ pub fn align(
     correspondence: &Correspondence,
 ) -> Alignment {
     let [from, to]: [Vec<(f64, f64)>; 2] = [first.centres().collect(), second.centres().collect()];
-    let matches: Vec<Match> = correspondence
-        .mutual()
-        .into_iter()
-        .filter(|pair| pair.cosine > 0.0)
-        .map(
-            |Mutual {
-                 first,
-                 second,
-                 cosine,
-             }| Match {
-                from: from[first],
-                to: to[second],
-                weight: cosine * cosine * cosine,
-            },
-        )
+    let mutual = correspondence.mutual().into_iter();
+    let alike = mutual.filter(|pair| pair.cosine > 0.0);
+    let matches: Vec<Match> = alike
+        .map(|pair| Match {
+            from: from[pair.first],
+            to: to[pair.second],
+            weight: pair.cosine * pair.cosine * pair.cosine,
+        })
         .collect();
     best_transform(&matches)
 }
@@ -80,27 +73,25 @@ fn best_transform(matches: &[Match]) -> Alignment {
         by_weight.then(a.cmp(&b))
     });
     strongest.truncate(STRONGEST);
+    let lanes = Lanes::of(matches);
     let mut best = Alignment::default();
     for (number, &a) in strongest.iter().enumerate() {
         for &b in &strongest[..number] {
             let Some(transform) = Transform::of(&matches[a], &matches[b]) else {
                 continue;
             };
-            let agreeing = matches.iter().filter(|other| transform.agrees(other));
-            let (inliers, strength, path) =
-                agreeing.fold((0u32, 0.0, 0.0), |(count, sum, path), other| {
-                    let way = length(minus(other.to, other.from));
-                    (count + 1, sum + other.weight, path + way)
-                });
+            let (inliers, strength) = lanes.agreeing(&transform);
             // The two that made it agree always: they are no evidence.
-            if inliers > 2 && strength > best.strength {
+            if inliers > 2.0 && strength > best.strength {
                 let (x, y) = transform.turn;
+                let agreeing = matches.iter().filter(|other| transform.agrees(other));
+                let ways = agreeing.map(|other| length(minus(other.to, other.from)));
                 best = Alignment {
                     strength,
                     inliers: inliers as usize,
                     scale: length((x, y)),
                     rotation: libm::atan2(y, x).to_degrees(),
-                    moved: path / f64::from(inliers),
+                    moved: ways.sum::<f64>() / inliers,
                 };
             }
         }
@@ -111,12 +102,11 @@ fn best_transform(matches: &[Match]) -> Alignment {
 impl Transform {
     fn of(a: &Match, b: &Match) -> Option<Self> {
         let (from, to) = (minus(b.from, a.from), minus(b.to, a.to));
-        if length(from) < APART || length(to) < APART {
+        if square(from) < APART * APART || square(to) < APART * APART {
             return None;
         }
         let turn = over(to, from);
-        let scale = length(turn);
-        if !(1.0 / SCALE..=SCALE).contains(&scale) {
+        if !(1.0 / (SCALE * SCALE)..=SCALE * SCALE).contains(&square(turn)) {
             return None;
         }
         let shift = minus(a.to, times(turn, a.from));
@@ -126,7 +116,53 @@ impl Transform {
     fn agrees(&self, other: &Match) -> bool {
         let (x, y) = times(self.turn, other.from);
         let expected = (x + self.shift.0, y + self.shift.1);
-        length(minus(other.to, expected)) < TOLERANCE
+        square(minus(other.to, expected)) < TOLERANCE * TOLERANCE
+    }
+}
+
+/// Matches side by side: a transform is held against some of them at a time.
+struct Lanes(Vec<[[f64; WIDTH]; 5]>);
+
+const WIDTH: usize = 4;
+
+impl Lanes {
+    /// The last are filled up with matches that weigh nothing and agree with nothing.
+    fn of(matches: &[Match]) -> Self {
+        let blocks = matches.chunks(WIDTH).map(|block| {
+            let mut lanes = [
+                [f64::NAN; WIDTH],
+                [0.0; WIDTH],
+                [0.0; WIDTH],
+                [0.0; WIDTH],
+                [0.0; WIDTH],
+            ];
+            for (lane, one) in block.iter().enumerate() {
+                let values = [one.from.0, one.from.1, one.to.0, one.to.1, one.weight];
+                for (lanes, value) in lanes.iter_mut().zip(values) {
+                    lanes[lane] = value;
+                }
+            }
+            lanes
+        });
+        Self(blocks.collect())
+    }
+
+    /// How many agree ([`Transform::agrees`]), and the sum of their weights.
+    fn agreeing(&self, transform: &Transform) -> (f64, f64) {
+        let (mut counts, mut sums) = ([0.0; WIDTH], [0.0; WIDTH]);
+        for [from_x, from_y, to_x, to_y, weights] in &self.0 {
+            for lane in 0..WIDTH {
+                let one = Match {
+                    from: (from_x[lane], from_y[lane]),
+                    to: (to_x[lane], to_y[lane]),
+                    weight: weights[lane],
+                };
+                let agrees = f64::from(u8::from(transform.agrees(&one)));
+                counts[lane] += agrees;
+                sums[lane] += agrees * one.weight;
+            }
+        }
+        (counts.iter().sum(), sums.iter().sum())
     }
 }
 
@@ -139,13 +175,17 @@ fn times(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
 }
 
 fn over(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
-    let square = b.0 * b.0 + b.1 * b.1;
     let (x, y) = times(a, (b.0, -b.1));
+    let square = square(b);
     (x / square, y / square)
 }
 
-fn length((x, y): (f64, f64)) -> f64 {
-    (x * x + y * y).sqrt()
+fn square((x, y): (f64, f64)) -> f64 {
+    x * x + y * y
+}
+
+fn length(a: (f64, f64)) -> f64 {
+    square(a).sqrt()
 }
 
 #[cfg(test)]

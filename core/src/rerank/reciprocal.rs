@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::graph::{dot, nearest};
+use super::graph::{Nodes, dot};
 
 /// Settings of the re-ranking.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,9 +40,10 @@ impl Reciprocal {
         let nodes: Vec<&[f32]> = std::iter::once(query)
             .chain(candidates.iter().copied())
             .collect();
+        let all = Nodes::of(&nodes);
         let lists: Vec<Vec<usize>> = (0..nodes.len())
             .map(|node| {
-                let found = nearest(nodes[node], &nodes, self.neighbours, Some(node));
+                let found = all.nearest(nodes[node], self.neighbours, Some(node));
                 found.into_iter().map(|(other, _)| other).collect()
             })
             .collect();

@@ -21,7 +21,50 @@ fn run(query: &[i8], rows: &[i8], out: &mut [i32]) {
     super::check_lengths(query, rows, out);
     // SAFETY: `dot_rows` gives this function away only if the processor has AVX-512 F, BW and VNNI; the lengths
     // were checked above.
-    unsafe { all_rows(query, rows, out) }
+    unsafe {
+        match query.len() {
+            1..=STEP => short_rows(query, rows, out),
+            _ => all_rows(query, rows, out),
+        }
+    }
+}
+
+/// Rows of one step: the query stays in a register.
+///
+/// # Safety
+/// `rows.len()` must be `query.len() * out.len()`, and `query.len()` 1 to `STEP`.
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vnni")]
+unsafe fn short_rows(query: &[i8], rows: &[i8], out: &mut [i32]) {
+    let length = query.len();
+    let mask = u64::MAX >> (STEP - length);
+    let turn = _mm512_set1_epi8(i8::MIN);
+    // SAFETY: only bytes of the query are read, as many as the mask has bits; where the query has zeros the raised row
+    // does not matter.
+    let query = unsafe { _mm512_maskz_loadu_epi8(mask, query.as_ptr()) };
+    // 128 times the sum of the query, in sixteen parts: -128 as an unsigned byte is 128.
+    let raised = _mm512_dpbusd_epi32(_mm512_setzero_si512(), turn, query);
+    let raised = _mm512_set1_epi32(_mm512_reduce_add_epi32(raised));
+    let products = |start: *const i8| {
+        // SAFETY: whoever calls has a row behind this start.
+        let row = unsafe { _mm512_maskz_loadu_epi8(mask, start) };
+        _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_xor_si512(row, turn), query)
+    };
+    let (blocks, rest) = out.as_chunks_mut::<ROWS>();
+    let mut start = rows.as_ptr();
+    for block in blocks {
+        // SAFETY: sixteen rows lie behind this start; an array of sixteen numbers is written.
+        unsafe {
+            let sums: [__m512i; ROWS] = std::array::from_fn(|i| products(start.add(i * length)));
+            let sums = _mm512_sub_epi32(sum_each(sums), raised);
+            _mm512_storeu_si512(block.as_mut_ptr().cast(), sums);
+            start = start.add(ROWS * length);
+        }
+    }
+    for (i, sum) in rest.iter_mut().enumerate() {
+        // SAFETY: a row lies behind this start.
+        let lanes = products(unsafe { start.add(i * length) });
+        *sum = _mm512_reduce_add_epi32(lanes).wrapping_sub(_mm512_cvtsi512_si32(raised));
+    }
 }
 
 /// # Safety

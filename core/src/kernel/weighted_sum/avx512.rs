@@ -1,4 +1,4 @@
-//! AVX-512: 64 columns at a time stay in registers while all rows pass.
+//! AVX-512: 64 columns at a time, then fewer, stay in registers while all rows pass.
 
 #![allow(unsafe_code)]
 
@@ -6,10 +6,8 @@ use std::arch::x86_64::*;
 
 use super::{Cpu, WeightedSum};
 
-/// Columns of a register, and registers of a block.
+/// Columns of a register.
 const W: usize = 8;
-const REGISTERS: usize = 8;
-const BLOCK: usize = W * REGISTERS;
 
 pub(super) fn weighted_sum(cpu: Cpu) -> Option<WeightedSum> {
     cpu.has_avx512_vnni().then_some(run as WeightedSum)
@@ -18,26 +16,53 @@ pub(super) fn weighted_sum(cpu: Cpu) -> Option<WeightedSum> {
 // Reached only through the function above.
 fn run(rows: &[f32], weights: &[f64], sums: &mut [f64]) {
     super::check_lengths(rows, weights, sums);
-    let columns = sums.len();
-    let (blocks, _) = sums.as_chunks_mut::<BLOCK>();
-    let done = BLOCK * blocks.len();
-    for (at, block) in blocks.iter_mut().enumerate() {
-        // SAFETY: `weighted_sum` gives this function away only if the processor has AVX-512; every
-        // row has all columns of the block, since the lengths were checked above.
-        unsafe { columns_of(rows.as_ptr().add(BLOCK * at), columns, weights, block) };
-    }
+    // SAFETY: `weighted_sum` gives this function away only if the processor has AVX-512; the lengths were checked above.
+    let done = unsafe {
+        let done = blocks::<8>(rows, weights, sums, 0);
+        let done = blocks::<4>(rows, weights, sums, done);
+        let done = blocks::<2>(rows, weights, sums, done);
+        blocks::<1>(rows, weights, sums, done)
+    };
     super::last_columns(rows, weights, sums, done);
 }
 
+/// The columns from `done` on, as many as fill blocks of `N` registers: where the rest begins.
+///
 /// # Safety
-/// Behind `first` and each of `weights.len() - 1` further steps of `stride` values, `BLOCK` values
-/// must be readable.
+/// `rows` must hold `weights.len()` rows of `sums.len()` values.
 #[target_feature(enable = "avx,avx512f")]
-unsafe fn columns_of(first: *const f32, stride: usize, weights: &[f64], out: &mut [f64; BLOCK]) {
-    let mut sums = [_mm512_setzero_pd(); REGISTERS];
+unsafe fn blocks<const N: usize>(
+    rows: &[f32],
+    weights: &[f64],
+    sums: &mut [f64],
+    mut done: usize,
+) -> usize {
+    let columns = sums.len();
+    while done + N * W <= columns {
+        // SAFETY: every row has all columns of the block, and so has `sums`.
+        unsafe {
+            let out = sums.as_mut_ptr().add(done);
+            columns_of::<N>(rows.as_ptr().wrapping_add(done), columns, weights, out);
+        }
+        done += N * W;
+    }
+    done
+}
+
+/// # Safety
+/// Behind `first` and each of `weights.len() - 1` further steps of `stride` values, `N` registers of values must be
+/// readable; `out` must have room for as many.
+#[target_feature(enable = "avx,avx512f")]
+unsafe fn columns_of<const N: usize>(
+    first: *const f32,
+    stride: usize,
+    weights: &[f64],
+    out: *mut f64,
+) {
+    let mut sums = [_mm512_setzero_pd(); N];
     for (row, &weight) in weights.iter().enumerate() {
         let weight = _mm512_set1_pd(weight);
-        for i in 0..REGISTERS {
+        for i in 0..N {
             // SAFETY: as promised above.
             let values: __m512d = unsafe {
                 let start = first.add(stride * row);
@@ -46,8 +71,8 @@ unsafe fn columns_of(first: *const f32, stride: usize, weights: &[f64], out: &mu
             sums[i] = _mm512_add_pd(sums[i], _mm512_mul_pd(weight, values));
         }
     }
-    for i in 0..REGISTERS {
-        // SAFETY: a block has room for all registers.
-        unsafe { _mm512_storeu_pd(out.as_mut_ptr().add(W * i), sums[i]) };
+    for i in 0..N {
+        // SAFETY: as promised above.
+        unsafe { _mm512_storeu_pd(out.add(W * i), sums[i]) };
     }
 }
