@@ -5,21 +5,13 @@
 //! is left to turn. All arithmetic is in integers: the same bytes on every platform.
 
 use super::photo::{Photo, divisor_for};
+use super::plane::{Plane, means};
 use super::{ImageError, Orientation, Pixels, Region, Sizing};
+use crate::kernel::Cpu;
+use crate::kernel::color::{FRACTION, Factors, to_rgb};
 
 /// The most pixels along a side; a frame is in memory already, so this only catches mistakes.
 const LONGEST: u32 = 1 << 14;
-
-/// Samples of one kind, row by row.
-#[derive(Clone, Copy, Debug)]
-pub struct Plane<'a> {
-    /// From the first sample on; the last row may end with its last sample.
-    pub data: &'a [u8],
-    /// Bytes from one row to the next.
-    pub row_stride: usize,
-    /// Bytes from one sample to the next: 1 for planes of their own, 2 for interleaved chroma.
-    pub pixel_stride: usize,
-}
 
 /// Which red, green and blue a luma and two chromas mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -259,36 +251,43 @@ impl<'a> Frame<'a> {
 
     /// The mean colour of each square of `divisor` pixels a side.
     fn reduced(&self, divisor: u32) -> Pixels {
-        let (columns, rows) = (self.width.div_ceil(divisor), self.height.div_ceil(divisor));
-        let mut bytes = Vec::with_capacity(columns as usize * rows as usize * 3);
+        let size = [self.width, self.height];
+        let [columns, rows] = size.map(|side| side.div_ceil(divisor));
+        let mut bytes = vec![0; columns as usize * rows as usize * 3];
         let mut lines = [const { Vec::new() }; 3];
-        for row in 0..rows {
+        let mut half_line = Vec::new();
+        for (row, out) in (0..rows).zip(bytes.chunks_exact_mut(3 * columns as usize)) {
             match &self.samples {
                 Samples::Rgb(planes) => {
                     for (line, plane) in lines.iter_mut().zip(planes) {
-                        means(plane, [self.width, self.height], divisor, row, line);
+                        means(plane, size, divisor, row, line);
                     }
                     let [red, green, blue] = &lines;
-                    for at in 0..columns as usize {
-                        bytes.extend([red[at], green[at], blue[at]]);
+                    let samples = red.iter().zip(green).zip(blue);
+                    for (pixel, ((&red, &green), &blue)) in
+                        out.as_chunks_mut().0.iter_mut().zip(samples)
+                    {
+                        *pixel = [red, green, blue];
                     }
                 }
                 Samples::Yuv(planes, colors) => {
-                    let half = [self.width.div_ceil(2), self.height.div_ceil(2)];
-                    let (square, chroma_row) = match divisor {
-                        1 => (1, row / 2),
-                        _ => (divisor / 2, row),
-                    };
-                    let [luma, blue, red] = &mut lines;
-                    means(&planes[0], [self.width, self.height], divisor, row, luma);
-                    means(&planes[1], half, square, chroma_row, blue);
-                    means(&planes[2], half, square, chroma_row, red);
-                    let convert = Conversion::of(*colors);
-                    for (at, &luma) in luma.iter().enumerate() {
-                        // A chroma stands for two columns of the full frame, as for two rows.
-                        let chroma = if divisor == 1 { at / 2 } else { at };
-                        bytes.extend(convert.rgb(luma, blue[chroma], red[chroma]));
+                    let half = size.map(|side| side.div_ceil(2));
+                    means(&planes[0], size, divisor, row, &mut lines[0]);
+                    for (line, plane) in lines.iter_mut().zip(planes).skip(1) {
+                        match divisor {
+                            // A chroma stands for two columns of the full frame, as for two rows.
+                            1 if row % 2 == 1 => {}
+                            1 => {
+                                means(plane, half, 1, row / 2, &mut half_line);
+                                line.clear();
+                                line.extend(half_line.iter().flat_map(|&chroma| [chroma; 2]));
+                                line.truncate(columns as usize);
+                            }
+                            _ => means(plane, half, divisor / 2, row, line),
+                        }
                     }
+                    let planes = lines.each_ref().map(Vec::as_slice);
+                    to_rgb(Cpu::native())(&factors(*colors), planes, out);
                 }
             }
         }
@@ -327,71 +326,26 @@ fn check(name: &'static str, plane: &Plane<'_>, columns: u32, rows: u32) -> Resu
     }
 }
 
-/// The means of one row of squares, rounded, halves up.
-fn means(plane: &Plane<'_>, [columns, rows]: [u32; 2], square: u32, row: u32, out: &mut Vec<u8>) {
-    let lines = row * square..((row + 1) * square).min(rows);
-    let mut sums = vec![0u32; columns.div_ceil(square) as usize];
-    for y in lines.clone() {
-        let line = &plane.data[y as usize * plane.row_stride..];
-        let samples = line
-            .iter()
-            .step_by(plane.pixel_stride)
-            .take(columns as usize);
-        for (at, &sample) in samples.enumerate() {
-            sums[at / square as usize] += u32::from(sample);
-        }
-    }
-    out.clear();
-    out.extend(sums.iter().zip(0..).map(|(&sum, at)| {
-        let width = square.min(columns - at * square);
-        let count = width * lines.len() as u32;
-        ((sum + count / 2) / count) as u8
-    }));
-}
-
-/// From luma and chroma to red, green and blue, in units of 2⁻¹⁶.
-struct Conversion {
-    offset: i32,
-    luma: i32,
-    red_of_red: i32,
-    green_of_blue: i32,
-    green_of_red: i32,
-    blue_of_blue: i32,
-}
-
-impl Conversion {
-    /// From the shares of red and blue in luma: 0.299 and 0.114 (BT.601), 0.2126 and 0.0722 (BT.709).
-    fn of(colors: YuvColors) -> Self {
-        let (red, blue, full) = match colors {
-            YuvColors::Bt601Full => (0.299, 0.114, true),
-            YuvColors::Bt601Video => (0.299, 0.114, false),
-            YuvColors::Bt709Full => (0.2126, 0.0722, true),
-            YuvColors::Bt709Video => (0.2126, 0.0722, false),
-        };
-        let green = 1.0 - red - blue;
-        let (offset, luma, chroma) = match full {
-            true => (0, 1.0, 1.0),
-            false => (16, 255.0 / 219.0, 255.0 / 224.0),
-        };
-        let fixed = |x: f64| (x * 65536.0).round() as i32;
-        Self {
-            offset,
-            luma: fixed(luma),
-            red_of_red: fixed(2.0 * (1.0 - red) * chroma),
-            green_of_blue: fixed(-2.0 * (1.0 - blue) * blue / green * chroma),
-            green_of_red: fixed(-2.0 * (1.0 - red) * red / green * chroma),
-            blue_of_blue: fixed(2.0 * (1.0 - blue) * chroma),
-        }
-    }
-
-    fn rgb(&self, luma: u8, blue: u8, red: u8) -> [u8; 3] {
-        let y = (i32::from(luma) - self.offset) * self.luma + (1 << 15);
-        let (u, v) = (i32::from(blue) - 128, i32::from(red) - 128);
-        [
-            y + v * self.red_of_red,
-            y + u * self.green_of_blue + v * self.green_of_red,
-            y + u * self.blue_of_blue,
-        ]
-        .map(|channel| (channel >> 16).clamp(0, 255) as u8)
+/// From the shares of red and blue in luma: 0.299 and 0.114 (BT.601), 0.2126 and 0.0722 (BT.709).
+fn factors(colors: YuvColors) -> Factors {
+    let (red, blue, full) = match colors {
+        YuvColors::Bt601Full => (0.299, 0.114, true),
+        YuvColors::Bt601Video => (0.299, 0.114, false),
+        YuvColors::Bt709Full => (0.2126, 0.0722, true),
+        YuvColors::Bt709Video => (0.2126, 0.0722, false),
+    };
+    let green = 1.0 - red - blue;
+    let (black, luma, chroma) = match full {
+        true => (0, 1.0, 1.0),
+        false => (16, 255.0 / 219.0, 255.0 / 224.0),
+    };
+    let fixed = |x: f64| (x * f64::from(1 << FRACTION)).round() as i32;
+    Factors {
+        black,
+        luma: fixed(luma),
+        red_of_red: fixed(2.0 * (1.0 - red) * chroma),
+        green_of_blue: fixed(-2.0 * (1.0 - blue) * blue / green * chroma),
+        green_of_red: fixed(-2.0 * (1.0 - red) * red / green * chroma),
+        blue_of_blue: fixed(2.0 * (1.0 - blue) * chroma),
     }
 }

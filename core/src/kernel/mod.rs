@@ -10,6 +10,7 @@
 )]
 
 pub(crate) mod codes;
+pub(crate) mod color;
 mod cpu;
 pub(crate) mod depthwise;
 pub(crate) mod distance;
