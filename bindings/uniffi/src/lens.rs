@@ -13,8 +13,9 @@ use pocketlens::current::Current;
 use pocketlens::lens::{self, NewPhoto};
 
 use crate::{
-    Answer, Bundle, CancelToken, Frame, IndexInfo, Limits, LogLevel, PocketlensError, Query, Value,
-    limits, observer, query, task, value,
+    Answer, Bundle, CancelToken, Frame, FrameFormat, FrameLayout, IndexInfo, Limits, LogLevel,
+    PackedLayout, PlaneStrides, PocketlensError, Query, Value, frame, limits, observer, query,
+    task, value,
 };
 
 /// An index and the model that made it. Shared between threads; asked from any number of them.
@@ -37,6 +38,34 @@ pub struct NewItem {
     /// What filters ask, and what comes back with a hit.
     #[uniffi(default)]
     pub payload: HashMap<String, Value>,
+}
+
+/// A search with a camera's frame, as [`crate::direct`] is asked: one record.
+#[derive(Clone, Debug, uniffi::Record)]
+pub struct FrameSearch {
+    /// How its bytes lie.
+    pub buffers: FrameBuffers,
+    /// What the frame shows.
+    pub layout: FrameLayout,
+    /// What is asked of it.
+    pub query: Query,
+}
+
+/// How the bytes of a frame lie in what is lent.
+#[derive(Clone, Copy, Debug, uniffi::Enum)]
+pub enum FrameBuffers {
+    /// In one buffer.
+    Packed {
+        /// How they lie there.
+        format: FrameFormat,
+        /// Bytes from row to row of RGBA and BGRA, where there are gaps.
+        row_stride: Option<u32>,
+    },
+    /// In a plane each for luma, blue and red.
+    Planes {
+        /// How they lie there.
+        strides: PlaneStrides,
+    },
 }
 
 #[uniffi::export]
@@ -219,6 +248,46 @@ impl Lens {
             answered(&lens, query, cancel, search)
         })
         .await
+    }
+
+    /// Searches with a frame in one buffer or three, which are read where they lie and not after the call. On the caller's
+    /// thread. The frame's region is meant, where it has one.
+    pub(crate) fn search_frame(
+        &self,
+        [first, second, third]: [&[u8]; 3],
+        asked: FrameSearch,
+        cancel: &CancelToken,
+    ) -> Result<Answer, PocketlensError> {
+        task::refuse_first_thread()?;
+        let FrameSearch {
+            buffers,
+            layout,
+            query,
+        } = asked;
+        let frame = match buffers {
+            FrameBuffers::Packed { format, row_stride } => {
+                let packed = PackedLayout {
+                    format,
+                    layout,
+                    row_stride,
+                };
+                if format == FrameFormat::Rgb {
+                    let frame = Frame::packed(&self.bundle(), first, packed)?;
+                    return self.search_blocking(&frame, query, cancel);
+                }
+                packed.view(first)?
+            }
+            FrameBuffers::Planes { strides } => {
+                frame::planes(first, second, third, strides, &layout)?
+            }
+        };
+        let query = Query {
+            region: layout.region.or(query.region),
+            ..query
+        };
+        answered(&self.current(), query, cancel.inner(), |lens, query| {
+            lens.search_frame(&frame, query)
+        })
     }
 
     pub(crate) fn current(&self) -> Arc<lens::Lens> {

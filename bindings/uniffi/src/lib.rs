@@ -12,6 +12,7 @@ mod cancel;
 #[cfg(feature = "catalogue")]
 mod catalogue;
 mod delegate;
+mod direct;
 mod error;
 mod filter;
 mod frame;
@@ -33,11 +34,12 @@ pub use catalogue::{
     BuildListener, BuildOptions, BuildReport, CatalogueEntry, Refused, build_index,
 };
 pub use delegate::{DelegateChooser, DelegateOptions, DelegateReport, Delegated, SelfTestReport};
+pub use direct::{pocketlens_release, pocketlens_search};
 pub use error::PocketlensError;
 pub use filter::{Condition, Filter, GeoPoint, NumberRange, Scalar, filter_from_json};
 pub use frame::{Frame, FrameFormat, FrameLayout, PackedLayout, PlaneStrides, Rotation, YuvColors};
 pub use index::{Index, IndexInfo, Item, apply_pack, compact, roll_back};
-pub use lens::{Lens, NewItem};
+pub use lens::{FrameBuffers, FrameSearch, Lens, NewItem};
 pub use limits::Limits;
 pub use live::{LiveListener, LiveOptions, LiveSession, Offered, Thermal};
 pub use observer::{LogLevel, Observer, set_observer};

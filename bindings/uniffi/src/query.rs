@@ -18,7 +18,7 @@ pub struct Query {
     /// Hits wanted, best first.
     #[uniffi(default = 10)]
     pub k: u32,
-    /// Where to look; the whole photo when absent. A frame has its own.
+    /// Where to look; the whole photo when absent. A frame may have its own, which counts then.
     #[uniffi(default = None)]
     pub region: Option<Region>,
     /// Ask in all four quarter turns: for things that lie on a table. Four runs of the network.

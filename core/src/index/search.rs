@@ -265,7 +265,7 @@ impl Index {
             }));
             first_item += u64::from(segment.items());
         }
-        nearest.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
+        nearest.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
         nearest.truncate(query.k);
         Ok(nearest)
     }
@@ -328,7 +328,7 @@ impl Index {
             best_groups.push(groups);
             first_row += u64::from(segment.rows());
         }
-        candidates.sort_by(|a, b| {
+        candidates.sort_unstable_by(|a, b| {
             b.scored
                 .score
                 .total_cmp(&a.scored.score)

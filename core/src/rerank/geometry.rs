@@ -5,6 +5,7 @@
 //! CACM 1981, but without chance: all pairs of the strongest are tried).
 
 use super::correspondence::Correspondence;
+use super::ranks;
 use crate::descriptor::LocalFeatures;
 
 /// Matches from which transforms are made: all of their pairs.
@@ -66,12 +67,8 @@ struct Transform {
 }
 
 fn best_transform(matches: &[Match]) -> Alignment {
-    let mut strongest: Vec<usize> = (0..matches.len()).collect();
-    // A total order: equal weights by their place.
-    strongest.sort_by(|&a, &b| {
-        let by_weight = matches[b].weight.total_cmp(&matches[a].weight);
-        by_weight.then(a.cmp(&b))
-    });
+    let weights: Vec<f64> = matches.iter().map(|one| one.weight).collect();
+    let mut strongest = ranks(&weights);
     strongest.truncate(STRONGEST);
     let lanes = Lanes::of(matches);
     let mut best = Alignment::default();

@@ -45,7 +45,8 @@ impl Nodes {
     ) -> Vec<(usize, f32)> {
         let products = self.products(vector).into_iter().enumerate();
         let others = products.filter(|&(number, _)| Some(number) != besides);
-        best(others.map(|(number, product)| (number, product as f32)), k)
+        let scores = others.map(|(number, product)| (number, product as f32));
+        best(scores, k)
     }
 }
 
@@ -59,21 +60,21 @@ pub(super) fn nearest_of(
 ) -> Vec<(usize, f32)> {
     let there = rows.iter().enumerate();
     let there = there.filter(|&(number, _)| is_there(number));
-    best(
-        there.map(|(number, row)| (number, dot(query, row) as f32)),
-        k,
-    )
+    let scores = there.map(|(number, row)| (number, dot(query, row) as f32));
+    best(scores, k)
 }
 
+/// The first `k` by score, equal ones in their order: few are kept, so each is put in its place.
 fn best(scores: impl Iterator<Item = (usize, f32)>, k: usize) -> Vec<(usize, f32)> {
-    let mut scores: Vec<(usize, f32)> = scores.collect();
-    let better = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-    if k < scores.len() {
-        scores.select_nth_unstable_by(k, better);
-        scores.truncate(k);
+    let mut best: Vec<(usize, f32)> = Vec::new();
+    for (number, score) in scores {
+        let at = best.partition_point(|(_, other)| other.total_cmp(&score).is_ge());
+        if at < k {
+            best.truncate(k - 1);
+            best.insert(at, (number, score));
+        }
     }
-    scores.sort_by(better);
-    scores
+    best
 }
 
 /// In one fixed order, in double precision.

@@ -2,6 +2,7 @@ package dev.pocketlens
 
 import kotlinx.coroutines.Dispatchers
 import java.io.File
+import java.nio.ByteBuffer
 
 /**
  * Searches with an encoded photo: JPEG, PNG, or WebP (on Android only where the library was
@@ -25,7 +26,28 @@ suspend fun Lens.search(photo: File, query: Query = Query()): Answer =
  * the coroutine is on one already, there is no way to go.
  */
 suspend fun Lens.search(frame: Frame, query: Query = Query()): Answer =
-    offTheMainThread { searchBlocking(frame, query, it) }
+    offTheMainThread { searchBlocking(frame, query, it.token) }
+
+/**
+ * Searches with a picture of a camera, in one call. It is read where it lies, and not after this returns: the camera may have
+ * its buffers back then. On a thread of [Dispatchers.Default], as above.
+ *
+ * @throws PocketlensException.BadInput when planes are too short, or the region of the query is outside of the picture.
+ */
+suspend fun Lens.search(image: PlanarImage, query: Query = Query()): Answer =
+    offTheMainThread { image.searched(this, query, it) }
+
+/**
+ * Searches with what is left in a buffer: a frame without gaps. A direct buffer is read where it lies; not to be written
+ * before this returns.
+ *
+ * @throws PocketlensException.BadInput when the bytes are too few, or the region is outside of the frame.
+ */
+suspend fun Lens.search(format: FrameFormat, bytes: ByteBuffer, layout: FrameLayout, query: Query = Query()): Answer =
+    offTheMainThread { cancel ->
+        val asked = FrameSearch(FrameBuffers.Packed(format, null), layout, query)
+        lend(bytes) { Direct.search(this, cancel, asked, it) }
+    }
 
 /**
  * Opens an index with the model that it carries. Every question keeps the limits.

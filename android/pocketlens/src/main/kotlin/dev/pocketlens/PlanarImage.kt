@@ -48,13 +48,20 @@ class Plane(
  *
  * @throws PocketlensException.BadInput when planes are too short, or the region is outside of the upright picture.
  */
-fun Frame.Companion.of(bundle: Bundle, image: PlanarImage, region: Region? = null): Frame {
-    val layout = image.layout(region)
-    return when (image.planes.size) {
-        1 -> image.planes[0].let { plane ->
-            lend(plane.buffer) { packed(bundle, it, PackedLayout(FrameFormat.RGBA, layout, plane.rowStride.toUInt())) }
-        }
-        else -> image.lendYuv { luma, blue, red -> planes(bundle, luma, blue, red, image.strides(), layout) }
+fun Frame.Companion.of(bundle: Bundle, image: PlanarImage, region: Region? = null): Frame = when (image.planes.size) {
+    1 -> lend(image.planes[0].buffer) { packed(bundle, it, image.packed(region)) }
+    else -> image.lendYuv { luma, blue, red -> planes(bundle, luma, blue, red, image.strides(), image.layout(region)) }
+}
+
+/** A search; see [search], which calls this on a thread that may wait. */
+internal fun PlanarImage.searched(lens: Lens, query: Query, cancel: Cancel): Answer = when (planes.size) {
+    1 -> lend(planes[0].buffer) {
+        val buffers = FrameBuffers.Packed(FrameFormat.RGBA, planes[0].rowStride.toUInt())
+        Direct.search(lens, cancel, FrameSearch(buffers, layout(null), query), it)
+    }
+    else -> lendYuv { luma, blue, red ->
+        val asked = FrameSearch(FrameBuffers.Planes(strides()), layout(null), query)
+        Direct.search(lens, cancel, asked, luma, blue, red)
     }
 }
 
@@ -69,12 +76,9 @@ fun Frame.Companion.of(bundle: Bundle, format: FrameFormat, bytes: ByteBuffer, l
 /** Offers a picture; see [LiveSearch], which calls this. */
 internal fun LiveSession.offer(image: PlanarImage): Offered {
     val at = java.time.Duration.ofNanos(image.timestampNanos)
-    val layout = image.layout(null)
     return when (image.planes.size) {
-        1 -> image.planes[0].let { plane ->
-            lend(plane.buffer) { offerPacked(it, PackedLayout(FrameFormat.RGBA, layout, plane.rowStride.toUInt()), at) }
-        }
-        else -> image.lendYuv { luma, blue, red -> offerPlanes(luma, blue, red, image.strides(), layout, at) }
+        1 -> lend(image.planes[0].buffer) { offerPacked(it, image.packed(null), at) }
+        else -> image.lendYuv { luma, blue, red -> offerPlanes(luma, blue, red, image.strides(), image.layout(null), at) }
     }
 }
 
@@ -89,6 +93,10 @@ private fun PlanarImage.strides() = PlaneStrides(
     chromaRow = planes[1].rowStride.toUInt(),
     chromaPixel = planes[1].pixelStride.toUInt(),
 )
+
+/** One plane of RGBA. */
+private fun PlanarImage.packed(region: Region?) =
+    PackedLayout(FrameFormat.RGBA, layout(region), planes[0].rowStride.toUInt())
 
 private fun PlanarImage.layout(region: Region?) = FrameLayout(
     width = width.toUInt(),

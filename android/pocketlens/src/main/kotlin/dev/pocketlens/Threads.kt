@@ -21,15 +21,21 @@ internal object Threads {
 }
 
 /** Runs work that blocks where it may, and raises its token when the coroutine is cancelled. */
-internal suspend fun <T> offTheMainThread(work: (CancelToken) -> T): T = withContext(Dispatchers.Default) {
+internal suspend fun <T> offTheMainThread(work: (Cancel) -> T): T = withContext(Dispatchers.Default) {
     suspendCancellableCoroutine { waiting ->
-        val token = tokens.get() ?: CancelToken().also(tokens::set)
-        waiting.invokeOnCancellation { token.cancel() }
-        waiting.resumeWith(runCatching { work(token) })
+        val cancel = cancels.get() ?: Cancel().also(cancels::set)
+        waiting.invokeOnCancellation { cancel.token.cancel() }
+        waiting.resumeWith(runCatching { work(cancel) })
         // Whoever has cancelled may raise it later than this. The garbage collector closes it.
-        if (waiting.isCancelled) tokens.remove()
+        if (waiting.isCancelled) cancels.remove()
     }
 }
 
+/** A token, and the number that stands for it. */
+internal class Cancel {
+    val token = CancelToken()
+    val id = token.directId().toLong()
+}
+
 /** One a thread, until it is raised: making one and letting it go costs a tenth of what a call does. */
-private val tokens = ThreadLocal<CancelToken>()
+private val cancels = ThreadLocal<Cancel>()

@@ -14,9 +14,9 @@ private const val HEIGHT = 480
 private const val WARM_UP = 1500
 
 /**
- * What Kotlin adds to a search: the same 640×480 frame (NV21) through [Frame.Companion.of] and [Lens.search], and through
- * Rust's `Lens::search_frame` in a process beside, in turns of so many rounds: of 1, where each finds the caches as the
- * other left them, and of 25, as a camera asks. `android/bench` runs it.
+ * What Kotlin adds to a search: the same 640×480 frame (NV21) through [Lens.search], and through Rust's `Lens::search_frame`
+ * in a process beside, in turns of so many rounds: of 1, where each finds the caches as the other left them, and of 25, as a
+ * camera asks. `android/bench` runs it.
  */
 fun main(arguments: Array<String>) = runBlocking {
     val (rust, rounds) = arguments
@@ -30,15 +30,12 @@ fun main(arguments: Array<String>) = runBlocking {
 
     val beside = Beside(rust, Faces.index.path, file.path, "$WIDTH", "$HEIGHT")
     Lens.open(Faces.index).use { lens ->
-        val bundle = lens.bundle()
         suspend fun search(): Kotlin {
             val start = System.nanoTime()
-            val frame = Frame.of(bundle, FrameFormat.NV21, bytes, layout)
-            val framed = System.nanoTime()
-            val answer = frame.use { lens.search(it) }
+            val answer = lens.search(FrameFormat.NV21, bytes, layout)
             val all = System.nanoTime() - start
             val hit = answer.hits.first()
-            return Kotlin(all, framed - start, answer.times.total.toNanos(), "${hit.key} ${hit.score}")
+            return Kotlin(all, answer.times.total.toNanos(), "${hit.key} ${hit.score}")
         }
         repeat(WARM_UP) { search() }
         withContext(Dispatchers.Default) { repeat(WARM_UP) { search() } }
@@ -64,14 +61,14 @@ private fun report(how: String, kotlin: List<Kotlin>, rust: List<Rust>) {
     val (ours, theirs) = kotlin.median { it.all } to rust.median { it.all }
     println("$how: Kotlin %.3f ms, Rust %.3f ms: Kotlin / Rust = %.4f".format(ours, theirs, ours / theirs))
     println(
-        "  within Kotlin: frame %.3f ms, work in the library %.3f ms, the way there and back %.3f ms".format(
-            kotlin.median { it.frame }, kotlin.median { it.work }, kotlin.median { it.all - it.frame - it.work },
+        "  within Kotlin: work in the library %.3f ms, the way there and back %.3f ms".format(
+            kotlin.median { it.work }, kotlin.median { it.all - it.work },
         ),
     )
 }
 
-/** One search: nanoseconds of all of it, and in it of the frame and of the work in the library; the first hit. */
-private class Kotlin(val all: Long, val frame: Long, val work: Long, val hit: String)
+/** One search: nanoseconds of all of it, and in it of the work in the library; the first hit. */
+private class Kotlin(val all: Long, val work: Long, val hit: String)
 
 private class Rust(val all: Long, val hit: String)
 

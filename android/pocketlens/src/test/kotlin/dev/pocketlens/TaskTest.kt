@@ -97,6 +97,7 @@ class TaskTest {
             val image = Faces.yuv(Faces.photos[0], chromaPixel = 2)
             suspend fun work(times: Int) = repeat(times) {
                 Frame.of(lens.bundle(), image).use { frame -> lens.search(frame, Query(k = 1u)) }
+                lens.search(image, Query(k = 1u))
                 assertThrows<PocketlensException.BadInput> { runBlocking { lens.search(ByteArray(5)) } }
             }
             work(200)
