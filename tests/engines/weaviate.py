@@ -127,4 +127,5 @@ def cluster(folder, count):
 
 def address(nodes, catalogue="Pocketlens"):
     hosts = ",".join(f"127.0.0.1:{node.rest}" for node in nodes)
-    return f"weaviate://{hosts}/{catalogue}"
+    calls = ",".join(str(node.grpc) for node in nodes)
+    return f"weaviate://{hosts}/{catalogue}?grpc={calls}"

@@ -1,4 +1,4 @@
-//! Filters as Weaviate's `where`: the same items are left as in an index, or the filter is refused.
+//! Filters as Weaviate's `Filters`: the same items are left as in an index, or the filter is refused.
 //!
 //! Each column of the index is a property; a point has its latitude and longitude as numbers beside it, since Weaviate
 //! knows circles but no boxes.
@@ -7,13 +7,16 @@ use pocketlens::index::filter::{
     Condition, Filter, GeoBox, Match, Number, Range, Scalar, Timestamp,
 };
 use pocketlens::index::{ColumnKind, MAX_COLUMNS};
-use serde_json::{Value, json};
 
 use super::super::EngineError;
-use super::schema::{Column, lat_of, lon_of};
+use super::protocol::{FilterTarget, Filters, GeoCircle, Operator, TestValue, TextArray};
+use super::schema::{Column, lat_of, lon_of, text_of};
 
 /// `None` for a filter that leaves everything.
-pub(super) fn where_of(filter: &Filter, columns: &[Column]) -> Result<Option<Value>, EngineError> {
+pub(super) fn where_of(
+    filter: &Filter,
+    columns: &[Column],
+) -> Result<Option<Filters>, EngineError> {
     let each = |conditions: &[Condition]| {
         let conditions = conditions
             .iter()
@@ -24,19 +27,17 @@ pub(super) fn where_of(filter: &Filter, columns: &[Column]) -> Result<Option<Val
     if !filter.should.is_empty() {
         parts.push(any_of(each(&filter.should)?));
     }
-    parts.extend(each(&filter.must_not)?.iter().map(not));
+    parts.extend(each(&filter.must_not)?.into_iter().map(not));
     Ok(match parts.len() {
         0 => None,
         _ => Some(all_of(parts)),
     })
 }
 
-fn of_condition(condition: &Condition, columns: &[Column]) -> Result<Value, EngineError> {
+fn of_condition(condition: &Condition, columns: &[Column]) -> Result<Filters, EngineError> {
     match condition {
         Condition::HasId(keys) if keys.is_empty() => Ok(nothing()),
-        Condition::HasId(keys) => Ok(json!({
-            "operator": "ContainsAny", "path": ["plx_key"], "valueText": keys,
-        })),
+        Condition::HasId(keys) => Ok(any_text_of("plx_key", keys.iter().cloned())),
         Condition::Filter(inner) => Ok(where_of(inner, columns)?.unwrap_or_else(everything)),
         Condition::IsNull(_) => Err(EngineError::BadQuery(
             "is_null cannot be told from absent here; ask for is_empty".to_owned(),
@@ -73,7 +74,7 @@ fn of_condition(condition: &Condition, columns: &[Column]) -> Result<Value, Engi
     }
 }
 
-fn on_column(condition: &Condition, column: &Column) -> Result<Value, EngineError> {
+fn on_column(condition: &Condition, column: &Column) -> Result<Filters, EngineError> {
     let path = column.property.as_str();
     let mismatch = |asked: &str| {
         let (key, kind) = (&column.name, column.kind);
@@ -84,7 +85,7 @@ fn on_column(condition: &Condition, column: &Column) -> Result<Value, EngineErro
     match condition {
         Condition::IsEmpty(_) => Ok(is_null(path, true)),
         Condition::Match { test, .. } => {
-            let listed: Vec<Value> = test
+            let listed: Vec<Filters> = test
                 .operands()
                 .iter()
                 .filter_map(|operand| equals(column, operand))
@@ -102,14 +103,14 @@ fn on_column(condition: &Condition, column: &Column) -> Result<Value, EngineErro
                 return Err(EngineError::BadQuery(reason));
             }
             Ok(match test {
-                Match::Except(_) => all_of(vec![is_null(path, false), not(&listed)]),
+                Match::Except(_) => all_of(vec![is_null(path, false), not(listed)]),
                 Match::Value(_) | Match::Any(_) => listed,
             })
         }
         Condition::Range { range, .. } => match column.kind {
             ColumnKind::Integer | ColumnKind::Float => {
                 let bounds = range.bounds().map(|(name, number)| {
-                    json!({"operator": operator(name), "path": [path], "valueNumber": as_float(number)})
+                    compare(operator(name), path, TestValue::Number(as_float(number)))
                 });
                 Ok(all_of(bounds.collect()))
             }
@@ -120,13 +121,18 @@ fn on_column(condition: &Condition, column: &Column) -> Result<Value, EngineErro
             _ => Err(mismatch("range of times")),
         },
         Condition::GeoRadius { circle, .. } => match column.kind {
-            ColumnKind::Geo => Ok(json!({
-                "operator": "WithinGeoRange", "path": [path],
-                "valueGeoRange": {
-                    "geoCoordinates": {"latitude": circle.center.lat, "longitude": circle.center.lon},
-                    "distance": {"max": circle.radius},
-                },
-            })),
+            ColumnKind::Geo => {
+                let circle = GeoCircle {
+                    latitude: circle.center.lat as f32,
+                    longitude: circle.center.lon as f32,
+                    distance: circle.radius as f32,
+                };
+                Ok(compare(
+                    Operator::WithinGeoRange,
+                    path,
+                    TestValue::Geo(circle),
+                ))
+            }
             _ => Err(mismatch("geo_radius")),
         },
         Condition::GeoBox { area, .. } => match column.kind {
@@ -140,41 +146,38 @@ fn on_column(condition: &Condition, column: &Column) -> Result<Value, EngineErro
 }
 
 /// `None` where no value of the column can be equal.
-fn equals(column: &Column, operand: &Scalar) -> Option<Value> {
-    let path = [&column.property];
-    match (column.kind, operand) {
+fn equals(column: &Column, operand: &Scalar) -> Option<Filters> {
+    let path = column.property.as_str();
+    let (path, value) = match (column.kind, operand) {
         (ColumnKind::Keyword | ColumnKind::Tags, Scalar::Text(text)) => {
-            Some(json!({"operator": "Equal", "path": path, "valueText": text}))
+            (path.to_owned(), TestValue::Text(text.clone()))
         }
         (ColumnKind::Timestamp, Scalar::Text(text)) => {
-            let text_of = [super::schema::text_of(&column.property)];
-            Some(json!({"operator": "Equal", "path": text_of, "valueText": text}))
+            (text_of(path), TestValue::Text(text.clone()))
         }
         (ColumnKind::Integer | ColumnKind::Float, Scalar::Number(number)) => {
-            Some(json!({"operator": "Equal", "path": path, "valueNumber": as_float(*number)}))
+            (path.to_owned(), TestValue::Number(as_float(*number)))
         }
-        (ColumnKind::Bool, Scalar::Bool(value)) => {
-            Some(json!({"operator": "Equal", "path": path, "valueBoolean": value}))
-        }
-        _ => None,
-    }
+        (ColumnKind::Bool, Scalar::Bool(value)) => (path.to_owned(), TestValue::Boolean(*value)),
+        _ => return None,
+    };
+    Some(compare(Operator::Equal, &path, value))
 }
 
-fn times(path: &str, range: &Range<Timestamp>) -> Vec<Value> {
+fn times(path: &str, range: &Range<Timestamp>) -> Vec<Filters> {
     let bounds = range.bounds();
     bounds
-        .map(|(name, time)| {
-            json!({"operator": operator(name), "path": [path], "valueDate": time.to_string()})
-        })
+        .map(|(name, time)| compare(operator(name), path, TestValue::Text(time.to_string())))
         .collect()
 }
 
-fn within(path: &str, area: &GeoBox) -> Value {
-    let number = |path: String, operator: &str, value: f64| json!({"operator": operator, "path": [path], "valueNumber": value});
+fn within(path: &str, area: &GeoBox) -> Filters {
+    let number =
+        |path: String, operator, value: f64| compare(operator, &path, TestValue::Number(value));
     let (north, south) = (area.top_left.lat, area.bottom_right.lat);
     let (west, east) = (area.top_left.lon, area.bottom_right.lon);
-    let from_west = number(lon_of(path), "GreaterThanEqual", west);
-    let to_east = number(lon_of(path), "LessThanEqual", east);
+    let from_west = number(lon_of(path), Operator::GreaterThanEqual, west);
+    let to_east = number(lon_of(path), Operator::LessThanEqual, east);
     let across = if west <= east {
         all_of(vec![from_west, to_east])
     } else {
@@ -182,18 +185,18 @@ fn within(path: &str, area: &GeoBox) -> Value {
         any_of(vec![from_west, to_east])
     };
     all_of(vec![
-        number(lat_of(path), "LessThanEqual", north),
-        number(lat_of(path), "GreaterThanEqual", south),
+        number(lat_of(path), Operator::LessThanEqual, north),
+        number(lat_of(path), Operator::GreaterThanEqual, south),
         across,
     ])
 }
 
-fn operator(bound: &str) -> &'static str {
+fn operator(bound: &str) -> Operator {
     match bound {
-        "gt" => "GreaterThan",
-        "gte" => "GreaterThanEqual",
-        "lt" => "LessThan",
-        _ => "LessThanEqual",
+        "gt" => Operator::GreaterThan,
+        "gte" => Operator::GreaterThanEqual,
+        "lt" => Operator::LessThan,
+        _ => Operator::LessThanEqual,
     }
 }
 
@@ -204,34 +207,64 @@ fn as_float(number: Number) -> f64 {
     }
 }
 
-fn is_null(path: &str, value: bool) -> Value {
-    json!({"operator": "IsNull", "path": [path], "valueBoolean": value})
+/// One of these texts.
+pub(super) fn any_text_of(property: &str, texts: impl IntoIterator<Item = String>) -> Filters {
+    let values = texts.into_iter().collect();
+    compare(
+        Operator::ContainsAny,
+        property,
+        TestValue::Texts(TextArray { values }),
+    )
 }
 
-fn everything() -> Value {
+fn compare(operator: Operator, property: &str, value: TestValue) -> Filters {
+    Filters {
+        operator: operator.into(),
+        operands: Vec::new(),
+        value: Some(value),
+        target: Some(FilterTarget {
+            property: Some(property.to_owned()),
+        }),
+    }
+}
+
+fn is_null(property: &str, value: bool) -> Filters {
+    compare(Operator::IsNull, property, TestValue::Boolean(value))
+}
+
+fn everything() -> Filters {
     is_null("plx_key", false)
 }
 
-fn nothing() -> Value {
+fn nothing() -> Filters {
     is_null("plx_key", true)
 }
 
-fn not(condition: &Value) -> Value {
-    json!({"operator": "Not", "operands": [condition]})
+fn not(condition: Filters) -> Filters {
+    operation(Operator::Not, vec![condition])
 }
 
-fn all_of(conditions: Vec<Value>) -> Value {
-    joined("And", conditions, everything)
+fn all_of(conditions: Vec<Filters>) -> Filters {
+    joined(Operator::And, conditions, everything)
 }
 
-fn any_of(conditions: Vec<Value>) -> Value {
-    joined("Or", conditions, nothing)
+fn any_of(conditions: Vec<Filters>) -> Filters {
+    joined(Operator::Or, conditions, nothing)
 }
 
-fn joined(operator: &str, mut conditions: Vec<Value>, empty: fn() -> Value) -> Value {
+fn joined(operator: Operator, mut conditions: Vec<Filters>, empty: fn() -> Filters) -> Filters {
     match conditions.len() {
         0 => empty(),
         1 => conditions.remove(0),
-        _ => json!({"operator": operator, "operands": conditions}),
+        _ => operation(operator, conditions),
+    }
+}
+
+fn operation(operator: Operator, operands: Vec<Filters>) -> Filters {
+    Filters {
+        operator: operator.into(),
+        operands,
+        value: None,
+        target: None,
     }
 }
