@@ -11,7 +11,23 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).parents[2]
 SERVER = os.environ.get("WEAVIATE", str(ROOT / "target/engines/weaviate-server"))
-KEY = "a-key-of-the-gateway"
+# Of the operator, of the gateway and of who pushes.
+ROOT_KEY, READER_KEY, PUSHER_KEY = "a-key-of-the-root", "a-key-of-the-reader", "a-key-of-the-pusher"
+
+
+def permissions(catalogue, of_collections, of_data):
+    """What a role may do with the collections of a catalogue."""
+    name = f"{catalogue}_*"
+    collections = [{"action": f"{verb}_collections", "collections": {"collection": name}} for verb in of_collections]
+    data = [{"action": f"{verb}_data", "data": {"collection": name, "object": "*", "tenant": "*"}} for verb in of_data]
+    return collections + data
+
+
+# As docs/scale.md gives them.
+ROLES = {
+    "reader": permissions("Pocketlens", ["read"], ["read"]),
+    "pusher": permissions("Pocketlens", ["create", "read", "update", "delete"], ["create", "read", "update", "delete"]),
+}
 
 
 def ports(count):
@@ -55,10 +71,10 @@ class Node:
             "DISABLE_TELEMETRY": "true",
             "AUTOSCHEMA_ENABLED": "false",
             "AUTHENTICATION_APIKEY_ENABLED": "true",
-            "AUTHENTICATION_APIKEY_ALLOWED_KEYS": KEY,
-            "AUTHENTICATION_APIKEY_USERS": "gateway",
+            "AUTHENTICATION_APIKEY_ALLOWED_KEYS": f"{ROOT_KEY},{READER_KEY},{PUSHER_KEY}",
+            "AUTHENTICATION_APIKEY_USERS": "root,reader,pusher",
             "AUTHORIZATION_RBAC_ENABLED": "true",
-            "AUTHORIZATION_RBAC_ROOT_USERS": "gateway",
+            "AUTHORIZATION_RBAC_ROOT_USERS": "root",
             "LOG_LEVEL": "warning",
             # Names of all nodes with their raft ports: on one host they differ.
             "RAFT_JOIN": join_raft(expect),
@@ -75,9 +91,9 @@ class Node:
         command = [SERVER, "--host", "127.0.0.1", "--port", str(self.rest), "--scheme", "http"]
         self.process = subprocess.Popen(command, env=self.environment, cwd=self.folder.parent, stdout=log, stderr=log)
 
-    def ask(self, path, body=None, method=None):
+    def ask(self, path, body=None, method=None, key=ROOT_KEY):
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, data, headers, method=method)
         with urllib.request.urlopen(request, timeout=60) as reply:
             return json.loads(reply.read() or b"null")
@@ -89,9 +105,17 @@ class Node:
         except (OSError, KeyError, ValueError, IndexError):
             return False
 
-    def wait(self, seconds=60):
+    def knows_roles(self):
+        """Whether the last role that was given has arrived here: what is not there is not forbidden."""
+        try:
+            self.ask("/v1/schema/Pocketlens_none", key=PUSHER_KEY)
+        except urllib.error.HTTPError as error:
+            return error.code == 404
+        return True
+
+    def wait(self, seconds=60, until=None):
         end = time.monotonic() + seconds
-        while not self.ready():
+        while not (until or self.ready)():
             log = self.folder.with_suffix(".log")
             assert self.process.poll() is None, log.read_text()[-3000:]
             assert time.monotonic() < end, log.read_text()[-3000:]
@@ -123,6 +147,15 @@ def cluster(folder, count):
     RAFT[count] = {name: ports_[3] for name, ports_ in zip(names, own)}
     first = f"127.0.0.1:{own[0][2]}"
     return [Node(folder, name, own[at], first if at else None, count) for at, name in enumerate(names)]
+
+
+def give_roles(nodes):
+    """To each user the role of its name."""
+    for name, may in ROLES.items():
+        nodes[0].ask("/v1/authz/roles", {"name": name, "permissions": may})
+        nodes[0].ask(f"/v1/authz/users/{name}/assign", {"roles": [name], "userType": "db"})
+    for node in nodes:
+        node.wait(until=node.knows_roles)
 
 
 def address(nodes, catalogue="Pocketlens"):
