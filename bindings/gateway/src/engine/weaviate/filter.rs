@@ -1,26 +1,35 @@
-//! Filters as Weaviate's `Filters`: the same items are left as in an index, or the filter is refused.
+//! Filters as Weaviate's `Filters`. What it cannot be asked, it is asked more widely: its answer is then looked through
+//! with the filter itself, so that the same items are left as in an index.
 //!
-//! Each column of the index is a property; a point has its latitude and longitude as numbers beside it, since Weaviate
-//! knows circles but no boxes.
+//! Each column of the index is a property, and a point is two of them, its latitude and longitude. Weaviate's own points
+//! serve no filter: of all that lie in a circle it finds the 800 that its graph comes across.
 
 use pocketlens::index::filter::{
-    Condition, Filter, GeoBox, Match, Number, Range, Scalar, Timestamp,
+    Condition, Filter, GeoBox, GeoPoint, GeoRadius, Match, Number, Range, Scalar, Timestamp,
 };
 use pocketlens::index::{ColumnKind, MAX_COLUMNS};
 
 use super::super::EngineError;
-use super::protocol::{FilterTarget, Filters, GeoCircle, Operator, TestValue, TextArray};
+use super::protocol::{FilterTarget, Filters, Operator, TestValue, TextArray};
 use super::schema::{Column, lat_of, lon_of, text_of};
 
-/// `None` for a filter that leaves everything.
-pub(super) fn where_of(
-    filter: &Filter,
-    columns: &[Column],
-) -> Result<Option<Filters>, EngineError> {
+/// Less than the earth's mean radius in metres, so that a circle's box is rather too wide.
+const EARTH: f64 = 6_371_000.0;
+
+/// What Weaviate is asked.
+pub(super) struct Asked {
+    /// They leave at least what the filter leaves.
+    pub(super) conditions: Filters,
+    /// They leave just that.
+    pub(super) is_exact: bool,
+}
+
+/// # Errors
+/// [`EngineError::BadQuery`] for a condition that does not suit the kind of its column.
+pub(super) fn asked_of(filter: &Filter, columns: &[Column]) -> Result<Asked, EngineError> {
     let each = |conditions: &[Condition]| {
-        let conditions = conditions
-            .iter()
-            .map(|condition| of_condition(condition, columns));
+        let conditions = conditions.iter();
+        let conditions = conditions.map(|condition| of_condition(condition, columns));
         conditions.collect::<Result<Vec<_>, _>>()
     };
     let mut parts = each(&filter.must)?;
@@ -28,54 +37,39 @@ pub(super) fn where_of(
         parts.push(any_of(each(&filter.should)?));
     }
     parts.extend(each(&filter.must_not)?.into_iter().map(not));
-    Ok(match parts.len() {
-        0 => None,
-        _ => Some(all_of(parts)),
-    })
+    Ok(all_of(parts))
 }
 
-fn of_condition(condition: &Condition, columns: &[Column]) -> Result<Filters, EngineError> {
-    match condition {
-        Condition::HasId(keys) if keys.is_empty() => Ok(nothing()),
-        Condition::HasId(keys) => Ok(any_text_of("plx_key", keys.iter().cloned())),
-        Condition::Filter(inner) => Ok(where_of(inner, columns)?.unwrap_or_else(everything)),
-        Condition::IsNull(_) => Err(EngineError::BadQuery(
-            "is_null cannot be told from absent here; ask for is_empty".to_owned(),
-        )),
-        Condition::Match { key, .. }
-        | Condition::Range { key, .. }
-        | Condition::Time { key, .. }
-        | Condition::GeoRadius { key, .. }
-        | Condition::GeoBox { key, .. }
-        | Condition::IsEmpty(key) => {
-            let Some(column) = columns.iter().find(|column| column.name == *key) else {
-                // `a.b` may be a field of a field; and of very many fields some have no column.
-                let outer = key.split('.').next().unwrap_or_default();
-                let may_exist = columns.iter().any(|column| column.name == outer);
-                if may_exist || columns.len() >= MAX_COLUMNS {
-                    let reason =
-                        format!("{key:?} is no column of the index: it cannot be filtered by here");
-                    return Err(EngineError::BadQuery(reason));
-                }
+fn of_condition(condition: &Condition, columns: &[Column]) -> Result<Asked, EngineError> {
+    let key = match condition {
+        Condition::HasId(keys) if keys.is_empty() => return Ok(nothing()),
+        Condition::HasId(keys) => return Ok(exact(any_text_of("plx_key", keys.iter().cloned()))),
+        Condition::Filter(inner) => return asked_of(inner, columns),
+        of_field => of_field.key().unwrap_or_default(),
+    };
+    match columns.iter().find(|column| column.name == key) {
+        Some(column) if column.kind == ColumnKind::Unindexed => Ok(wide(everything())),
+        Some(column) => on_column(condition, column),
+        None => {
+            // `a.b` may be a field of a field; and of very many fields some have no column.
+            let outer = key.split('.').next().unwrap_or_default();
+            let may_exist = columns.iter().any(|column| column.name == outer);
+            Ok(match condition {
+                _ if may_exist || columns.len() >= MAX_COLUMNS => wide(everything()),
                 // A key that no item has.
-                return Ok(match condition {
-                    Condition::IsEmpty(_) => everything(),
-                    _ => nothing(),
-                });
-            };
-            if column.kind == ColumnKind::Unindexed {
-                let reason = format!(
-                    "the values of {key:?} are of several kinds: they cannot be filtered by here"
-                );
-                return Err(EngineError::BadQuery(reason));
-            }
-            on_column(condition, column)
+                Condition::IsEmpty(_) => everything(),
+                _ => nothing(),
+            })
         }
     }
 }
 
-fn on_column(condition: &Condition, column: &Column) -> Result<Filters, EngineError> {
+fn on_column(condition: &Condition, column: &Column) -> Result<Asked, EngineError> {
     let path = column.property.as_str();
+    let present = match column.kind {
+        ColumnKind::Geo => lat_of(path),
+        _ => path.to_owned(),
+    };
     let mismatch = |asked: &str| {
         let (key, kind) = (&column.name, column.kind);
         EngineError::BadQuery(format!(
@@ -83,28 +77,23 @@ fn on_column(condition: &Condition, column: &Column) -> Result<Filters, EngineEr
         ))
     };
     match condition {
-        Condition::IsEmpty(_) => Ok(is_null(path, true)),
+        Condition::IsEmpty(_) => Ok(is_null(&present, true)),
+        // Which Weaviate cannot tell from absent.
+        Condition::IsNull(_) => Ok(wide(is_null(&present, true))),
         Condition::Match { test, .. } => {
-            let listed: Vec<Filters> = test
-                .operands()
-                .iter()
-                .filter_map(|operand| equals(column, operand))
-                .collect();
+            let operands = test.operands().iter();
+            let listed: Vec<_> = operands.filter_map(|value| equals(column, value)).collect();
             if listed.is_empty() && !test.operands().is_empty() {
                 return Err(mismatch("value of another kind"));
             }
             let listed = any_of(listed);
-            if matches!(test, Match::Except(_)) && column.kind == ColumnKind::Tags {
-                // It holds where one tag is none of these; only "no tag is one of these" can be asked there.
-                let reason = format!(
-                    "except cannot be asked of the tags {:?} here; ask must_not",
-                    column.name
-                );
-                return Err(EngineError::BadQuery(reason));
-            }
             Ok(match test {
-                Match::Except(_) => all_of(vec![is_null(path, false), not(listed)]),
                 Match::Value(_) | Match::Any(_) => listed,
+                // It holds where one tag is none of these; "no tag is one of these" is all that can be asked there.
+                Match::Except(_) if column.kind == ColumnKind::Tags => {
+                    wide(is_null(&present, false))
+                }
+                Match::Except(_) => all_of(vec![is_null(&present, false), not(listed)]),
             })
         }
         Condition::Range { range, .. } => match column.kind {
@@ -121,32 +110,21 @@ fn on_column(condition: &Condition, column: &Column) -> Result<Filters, EngineEr
             _ => Err(mismatch("range of times")),
         },
         Condition::GeoRadius { circle, .. } => match column.kind {
-            ColumnKind::Geo => {
-                let circle = GeoCircle {
-                    latitude: circle.center.lat as f32,
-                    longitude: circle.center.lon as f32,
-                    distance: circle.radius as f32,
-                };
-                Ok(compare(
-                    Operator::WithinGeoRange,
-                    path,
-                    TestValue::Geo(circle),
-                ))
-            }
+            ColumnKind::Geo => Ok(wide(within(path, &box_around(circle)))),
             _ => Err(mismatch("geo_radius")),
         },
         Condition::GeoBox { area, .. } => match column.kind {
             ColumnKind::Geo => Ok(within(path, area)),
             _ => Err(mismatch("geo_bounding_box")),
         },
-        Condition::HasId(_) | Condition::IsNull(_) | Condition::Filter(_) => {
+        Condition::HasId(_) | Condition::Filter(_) => {
             unreachable!("no conditions on a column")
         }
     }
 }
 
 /// `None` where no value of the column can be equal.
-fn equals(column: &Column, operand: &Scalar) -> Option<Filters> {
+fn equals(column: &Column, operand: &Scalar) -> Option<Asked> {
     let path = column.property.as_str();
     let (path, value) = match (column.kind, operand) {
         (ColumnKind::Keyword | ColumnKind::Tags, Scalar::Text(text)) => {
@@ -164,14 +142,14 @@ fn equals(column: &Column, operand: &Scalar) -> Option<Filters> {
     Some(compare(Operator::Equal, &path, value))
 }
 
-fn times(path: &str, range: &Range<Timestamp>) -> Vec<Filters> {
+fn times(path: &str, range: &Range<Timestamp>) -> Vec<Asked> {
     let bounds = range.bounds();
     bounds
         .map(|(name, time)| compare(operator(name), path, TestValue::Text(time.to_string())))
         .collect()
 }
 
-fn within(path: &str, area: &GeoBox) -> Filters {
+fn within(path: &str, area: &GeoBox) -> Asked {
     let number =
         |path: String, operator, value: f64| compare(operator, &path, TestValue::Number(value));
     let (north, south) = (area.top_left.lat, area.bottom_right.lat);
@@ -189,6 +167,39 @@ fn within(path: &str, area: &GeoBox) -> Filters {
         number(lat_of(path), Operator::GreaterThanEqual, south),
         across,
     ])
+}
+
+/// All points of a circle lie in it.
+fn box_around(circle: &GeoRadius) -> GeoBox {
+    let GeoPoint { lat, lon } = circle.center;
+    let angle = circle.radius / EARTH;
+    // Degrees: some ten metres more than the edge.
+    let margin = 1e-4;
+    let (north, south) = (
+        lat + angle.to_degrees() + margin,
+        lat - angle.to_degrees() - margin,
+    );
+    let reach = match north < 90.0 && south > -90.0 {
+        true => (angle.sin() / lat.to_radians().cos()).asin().to_degrees() + margin,
+        // Around a pole lie all meridians.
+        false => 180.0,
+    };
+    let (west, east) = match reach < 180.0 {
+        true => (lon - reach, lon + reach),
+        false => (-180.0, 180.0),
+    };
+    let corner = |lat: f64, lon: f64| GeoPoint {
+        lat,
+        lon: match lon {
+            lon if lon < -180.0 => lon + 360.0,
+            lon if lon > 180.0 => lon - 360.0,
+            lon => lon,
+        },
+    };
+    GeoBox {
+        top_left: corner(north, west),
+        bottom_right: corner(south, east),
+    }
 }
 
 fn operator(bound: &str) -> Operator {
@@ -210,14 +221,14 @@ fn as_float(number: Number) -> f64 {
 /// One of these texts.
 pub(super) fn any_text_of(property: &str, texts: impl IntoIterator<Item = String>) -> Filters {
     let values = texts.into_iter().collect();
-    compare(
+    test(
         Operator::ContainsAny,
         property,
         TestValue::Texts(TextArray { values }),
     )
 }
 
-fn compare(operator: Operator, property: &str, value: TestValue) -> Filters {
+fn test(operator: Operator, property: &str, value: TestValue) -> Filters {
     Filters {
         operator: operator.into(),
         operands: Vec::new(),
@@ -228,35 +239,64 @@ fn compare(operator: Operator, property: &str, value: TestValue) -> Filters {
     }
 }
 
-fn is_null(property: &str, value: bool) -> Filters {
+fn compare(operator: Operator, property: &str, value: TestValue) -> Asked {
+    exact(test(operator, property, value))
+}
+
+fn exact(conditions: Filters) -> Asked {
+    Asked {
+        conditions,
+        is_exact: true,
+    }
+}
+
+/// What leaves more than it should.
+fn wide(asked: Asked) -> Asked {
+    Asked {
+        is_exact: false,
+        ..asked
+    }
+}
+
+fn is_null(property: &str, value: bool) -> Asked {
     compare(Operator::IsNull, property, TestValue::Boolean(value))
 }
 
-fn everything() -> Filters {
+fn everything() -> Asked {
     is_null("plx_key", false)
 }
 
-fn nothing() -> Filters {
+fn nothing() -> Asked {
     is_null("plx_key", true)
 }
 
-fn not(condition: Filters) -> Filters {
-    operation(Operator::Not, vec![condition])
+fn not(asked: Asked) -> Asked {
+    match asked.is_exact {
+        true => exact(operation(Operator::Not, vec![asked.conditions])),
+        // What leaves too much would take too much away.
+        false => wide(everything()),
+    }
 }
 
-fn all_of(conditions: Vec<Filters>) -> Filters {
-    joined(Operator::And, conditions, everything)
+fn all_of(parts: Vec<Asked>) -> Asked {
+    joined(Operator::And, parts, everything)
 }
 
-fn any_of(conditions: Vec<Filters>) -> Filters {
-    joined(Operator::Or, conditions, nothing)
+fn any_of(parts: Vec<Asked>) -> Asked {
+    joined(Operator::Or, parts, nothing)
 }
 
-fn joined(operator: Operator, mut conditions: Vec<Filters>, empty: fn() -> Filters) -> Filters {
-    match conditions.len() {
+fn joined(operator: Operator, mut parts: Vec<Asked>, empty: fn() -> Asked) -> Asked {
+    match parts.len() {
         0 => empty(),
-        1 => conditions.remove(0),
-        _ => operation(operator, conditions),
+        1 => parts.remove(0),
+        _ => Asked {
+            is_exact: parts.iter().all(|part| part.is_exact),
+            conditions: operation(
+                operator,
+                parts.into_iter().map(|part| part.conditions).collect(),
+            ),
+        },
     }
 }
 
@@ -266,5 +306,46 @@ fn operation(operator: Operator, operands: Vec<Filters>) -> Filters {
         operands,
         value: None,
         target: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_circle_lies_in_its_box() {
+        let mut random = fastrand::Rng::with_seed(5);
+        let mut inside = 0;
+        for _ in 0..200_000 {
+            let mut point = || GeoPoint {
+                lat: random.f64() * 180.0 - 90.0,
+                lon: random.f64() * 360.0 - 180.0,
+            };
+            let (center, point) = (point(), point());
+            let radius = 10f64.powf(2.0 + random.f64() * 5.5);
+            let circle = GeoRadius { center, radius };
+            if circle.contains(point) {
+                inside += 1;
+                assert!(box_around(&circle).contains(point), "{circle:?} {point:?}");
+            }
+        }
+        assert!(inside > 1000);
+    }
+
+    #[test]
+    fn what_is_asked_widely_takes_nothing_away() {
+        let columns = [Column {
+            name: "tags".to_owned(),
+            kind: ColumnKind::Tags,
+            property: "c0".to_owned(),
+        }];
+        let asked = |json: &str| asked_of(&Filter::from_json(json).unwrap(), &columns).unwrap();
+        let wide = r#"{"key": "tags", "match": {"except": ["new"]}}"#;
+        let exact = r#"{"key": "tags", "match": {"value": "new"}}"#;
+        assert!(asked(&format!(r#"{{"must": [{exact}], "must_not": [{exact}]}}"#)).is_exact);
+        let without = asked(&format!(r#"{{"must_not": [{wide}]}}"#));
+        assert!(!without.is_exact);
+        assert_eq!(without.conditions, everything().conditions);
     }
 }

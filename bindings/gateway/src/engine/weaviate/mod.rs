@@ -163,21 +163,23 @@ impl Weaviate {
             let asked = query.model;
             return Err(EngineError::WrongModel { has, asked });
         };
-        let filter = match &query.filter {
-            Some(filter) => filter::where_of(filter, &description.columns)?,
+        let asked = match &query.filter {
+            Some(filter) => Some(filter::asked_of(filter, &description.columns)?),
             None => None,
         };
-        let (mut wanted, several) = match &query.group_by {
-            Some(_) => (query.k.saturating_mul(4).max(VOTERS), true),
+        let looked_through = asked.as_ref().is_some_and(|asked| !asked.is_exact);
+        let several = query.group_by.is_some() || looked_through;
+        let mut wanted = match several {
+            true => query.k.saturating_mul(4).max(VOTERS),
             // One more group than the first hit's is usually among the best few.
-            None => (query.k.max(VOTERS), false),
+            false => query.k.max(VOTERS),
         };
         loop {
             let limit = wanted
                 .saturating_mul(description.most_photos)
                 .min(MAX_OBJECTS);
-            let found = self.nearest(query, filter.as_ref(), limit).await?;
-            let all = found.objects < limit || limit == MAX_OBJECTS;
+            let found = self.nearest(query, asked.as_ref(), limit).await?;
+            let all = found.objects < limit;
             let rival = found.hits.first().and_then(|first| {
                 let others = found.hits.iter().find(|hit| hit.group != first.group);
                 others.map(|hit| hit.score)
@@ -187,8 +189,17 @@ impl Weaviate {
                 None => found.hits,
             };
             if several && !all && hits.len() < query.k {
-                wanted = wanted.saturating_mul(8);
-                continue;
+                if limit < MAX_OBJECTS {
+                    wanted = wanted.saturating_mul(8);
+                    continue;
+                }
+                if looked_through {
+                    let reason = format!(
+                        "the filter leaves too few of the {MAX_OBJECTS} nearest photos, and Weaviate cannot be asked all of it \
+                         (geo_radius, is_null, fields of fields, except of tags); narrow it by what else you know"
+                    );
+                    return Err(EngineError::BadQuery(reason));
+                }
             }
             hits.truncate(query.k);
             return Ok(EngineAnswer {

@@ -6,9 +6,10 @@ use pocketlens::remote::contract::RemoteHit;
 
 use super::super::{EngineError, EngineQuery};
 use super::Weaviate;
+use super::filter::Asked;
 use super::protocol::{
-    Filters, MetadataRequest, NearVector, PropertiesRequest, SearchReply, SearchRequest,
-    SearchResult, Vector, VectorType, bytes_of,
+    MetadataRequest, NearVector, PropertiesRequest, SearchReply, SearchRequest, SearchResult,
+    Vector, VectorType, bytes_of,
 };
 use super::schema::gone_of;
 
@@ -30,12 +31,12 @@ impl Weaviate {
     pub(super) async fn nearest(
         &self,
         query: &EngineQuery,
-        filter: Option<&Filters>,
+        asked: Option<&Asked>,
         limit: usize,
     ) -> Result<Found, EngineError> {
         let collection = self.collection(query.model);
         let present = SearchRequest {
-            filters: filter.cloned(),
+            filters: asked.map(|asked| asked.conditions.clone()),
             ..request(
                 &collection,
                 &query.vector,
@@ -49,7 +50,12 @@ impl Weaviate {
             self.connection.search(&removed, query.within),
         )?;
         let objects = present.results.len();
-        let hits = hits_of(present)?;
+        let mut hits = hits_of(present)?;
+        if let Some(filter) = &query.filter
+            && asked.is_some_and(|asked| !asked.is_exact)
+        {
+            hits.retain(|hit| filter.leaves(&hit.key, &hit.payload));
+        }
         let least = match hits.get(query.k.saturating_sub(1)) {
             Some(last) => last.score - ROUNDING,
             None => -1.0,

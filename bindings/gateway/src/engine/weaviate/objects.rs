@@ -99,14 +99,7 @@ fn struct_value(value: Value) -> StructValue {
         Value::Bool(value) => Some(Kind::Bool(value)),
         Value::Number(number) => number.as_f64().map(Kind::Number),
         Value::String(text) => Some(Kind::Text(text)),
-        Value::Object(fields) => {
-            let fields = fields.into_iter();
-            let fields = fields.map(|(name, value)| (name, struct_value(value)));
-            Some(Kind::Struct(Struct {
-                fields: fields.collect(),
-            }))
-        }
-        Value::Null | Value::Array(_) => None,
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     };
     StructValue { kind }
 }
@@ -158,18 +151,12 @@ mod tests {
 
     #[test]
     fn lists_stand_beside_other_values() {
-        let Value::Object(properties) =
-            json!({"price": 3, "tags": ["new", "sale"], "place": {"latitude": 1.5}})
-        else {
+        let Value::Object(properties) = json!({"price": 3, "tags": ["new", "sale"]}) else {
             unreachable!("an object");
         };
         let sent = batch_properties(properties);
         assert_eq!(sent.text_arrays[0].values, ["new", "sale"]);
         let fields = sent.single.unwrap().fields;
         assert_eq!(fields["price"].kind, Some(Kind::Number(3.0)));
-        let Some(Kind::Struct(place)) = &fields["place"].kind else {
-            panic!("a place is a structure");
-        };
-        assert_eq!(place.fields["latitude"].kind, Some(Kind::Number(1.5)));
     }
 }

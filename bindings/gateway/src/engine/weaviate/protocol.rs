@@ -85,7 +85,7 @@ pub(super) struct Filters {
     pub(super) operator: i32,
     #[prost(message, repeated, tag = "3")]
     pub(super) operands: Vec<Filters>,
-    #[prost(oneof = "TestValue", tags = "4, 6, 7, 9, 13")]
+    #[prost(oneof = "TestValue", tags = "4, 6, 7, 9")]
     pub(super) value: Option<TestValue>,
     #[prost(message, optional, tag = "20")]
     pub(super) target: Option<FilterTarget>,
@@ -102,7 +102,6 @@ pub(super) enum Operator {
     LessThanEqual = 6,
     And = 7,
     Or = 8,
-    WithinGeoRange = 9,
     IsNull = 11,
     ContainsAny = 12,
     Not = 15,
@@ -119,25 +118,12 @@ pub(super) enum TestValue {
     Number(f64),
     #[prost(message, tag = "9")]
     Texts(TextArray),
-    #[prost(message, tag = "13")]
-    Geo(GeoCircle),
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct TextArray {
     #[prost(string, repeated, tag = "1")]
     pub(super) values: Vec<String>,
-}
-
-/// Degrees, and metres around them.
-#[derive(Clone, Copy, PartialEq, Message)]
-pub(super) struct GeoCircle {
-    #[prost(float, tag = "1")]
-    pub(super) latitude: f32,
-    #[prost(float, tag = "2")]
-    pub(super) longitude: f32,
-    #[prost(float, tag = "3")]
-    pub(super) distance: f32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -240,7 +226,7 @@ pub(super) struct Struct {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct StructValue {
-    #[prost(oneof = "Kind", tags = "2, 3, 4, 5")]
+    #[prost(oneof = "Kind", tags = "2, 3, 4")]
     pub(super) kind: Option<Kind>,
 }
 
@@ -252,8 +238,6 @@ pub(super) enum Kind {
     Text(String),
     #[prost(bool, tag = "4")]
     Bool(bool),
-    #[prost(message, tag = "5")]
-    Struct(Struct),
 }
 
 #[derive(Clone, PartialEq, Message)]
