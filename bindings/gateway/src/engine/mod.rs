@@ -1,5 +1,6 @@
 //! What searches behind the gateway: a trait, and one file an engine.
 
+mod cause;
 mod embedded;
 mod grouped;
 mod postgres;
