@@ -9,6 +9,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 
 use super::super::EngineError;
+use super::super::cause::with_cause;
 use super::EngineAddress;
 use super::grpc::{self, GrpcHost};
 use super::protocol::{BatchObjectsReply, BatchObjectsRequest, SearchReply, SearchRequest};
@@ -196,7 +197,8 @@ impl Connection {
     ) -> Result<(StatusCode, Value), EngineError> {
         let failed = |error: reqwest::Error| {
             // Without the URL, which could be long; the host says enough.
-            let reason = format!("{}: {}", self.hosts[host].rest, error.without_url());
+            let reason = with_cause(&error.without_url());
+            let reason = format!("{}: {reason}", self.hosts[host].rest);
             EngineError::Failed(reason)
         };
         let mut request = self

@@ -1,5 +1,6 @@
 //! gRPC to one host: one connection, for any number of calls at a time.
 
+use std::error::Error;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
 use super::super::EngineError;
+use super::super::cause::with_cause;
 use super::connection::CONNECT;
 
 /// Longest reply that is read.
@@ -113,11 +115,13 @@ impl GrpcHost {
 
     fn error_of(&self, status: &Status) -> EngineError {
         let reason: String = status.message().chars().take(500).collect();
-        match status.code() {
-            Code::DeadlineExceeded => EngineError::TimedOut,
-            Code::Unauthenticated | Code::PermissionDenied => EngineError::KeyRefused(reason),
-            code => {
-                let host = self.endpoint.uri();
+        let host = self.endpoint.uri();
+        match (status.code(), status.source()) {
+            (Code::DeadlineExceeded, _) => EngineError::TimedOut,
+            (Code::Unauthenticated | Code::PermissionDenied, _) => EngineError::KeyRefused(reason),
+            // A connection that failed.
+            (_, Some(error)) => EngineError::Failed(format!("{host}: {}", with_cause(error))),
+            (code, None) => {
                 EngineError::Failed(format!("{host}: Weaviate answers {code:?}: {reason}"))
             }
         }
