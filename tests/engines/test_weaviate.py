@@ -14,6 +14,7 @@ import time
 
 import pytest
 import shop
+import tls
 import weaviate
 
 ITEMS, QUESTIONS = int(os.environ.get("ITEMS", 6000)), 144
@@ -198,6 +199,27 @@ def test_what_another_catalogue_holds_is_out_of_reach(catalogue, pushed):
     command = [shop.PROGRAM, "push", catalogue[0], "--engine", other]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 1 and "the engine refuses its key" in done.stderr, done.stderr
+
+
+def test_tls_is_spoken_and_checked(catalogue, tmp_path, monkeypatch):
+    index, questions = catalogue
+    certificate = tls.certificate(tmp_path)
+    [node] = weaviate.cluster(tmp_path, 1, certificate)
+    node.start()
+    try:
+        node.wait()
+        weaviate.give_roles([node])
+        engine = weaviate.address([node])
+        environment = {**os.environ, "POCKETLENS_ENGINE_KEY": weaviate.PUSHER_KEY}
+        stranger = subprocess.run([shop.PROGRAM, "push", index, "--engine", engine], env=environment, capture_output=True, text=True)
+        assert stranger.returncode == 1 and "certificate" in stranger.stderr, stranger.stderr
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+        shop.push(index, engine, weaviate.PUSHER_KEY)
+        with shop.Gateway(engine, weaviate.READER_KEY) as gateway:
+            status, reply = gateway.search(questions[2]["request"])
+        assert status == 200 and len(reply["hits"]) == 10
+    finally:
+        node.stop()
 
 
 # The one that the gateway asks, and one that only holds replicas.

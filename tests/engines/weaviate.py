@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -48,7 +49,7 @@ def ports(count):
 
 
 class Node:
-    def __init__(self, folder, name, own, join, expect):
+    def __init__(self, folder, name, own, join, expect, certificate=None):
         self.folder, self.name = folder / name, name
         self.rest, self.grpc, self.gossip, self.raft, self.profiling = own
         self.environment = {
@@ -80,22 +81,25 @@ class Node:
             "RAFT_JOIN": join_raft(expect),
             **({"CLUSTER_JOIN": join} if join else {}),
         }
+        self.command = [SERVER, "--host", "127.0.0.1", "--port", str(self.rest), "--scheme", "http"]
+        self.url, self.context = f"http://127.0.0.1:{self.rest}", None
+        if certificate:
+            own, key = map(str, certificate)
+            self.environment |= {"GRPC_CERT_FILE": own, "GRPC_KEY_FILE": key}
+            self.command = [SERVER, "--scheme", "https", "--tls-host", "127.0.0.1", "--tls-port", str(self.rest)]
+            self.command += ["--tls-certificate", own, "--tls-key", key]
+            self.url, self.context = f"https://127.0.0.1:{self.rest}", ssl.create_default_context(cafile=own)
         self.process = None
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.rest}"
 
     def start(self):
         log = open(self.folder.with_suffix(".log"), "a")
-        command = [SERVER, "--host", "127.0.0.1", "--port", str(self.rest), "--scheme", "http"]
-        self.process = subprocess.Popen(command, env=self.environment, cwd=self.folder.parent, stdout=log, stderr=log)
+        self.process = subprocess.Popen(self.command, env=self.environment, cwd=self.folder.parent, stdout=log, stderr=log)
 
     def ask(self, path, body=None, method=None, key=ROOT_KEY):
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=60) as reply:
+        with urllib.request.urlopen(request, timeout=60, context=self.context) as reply:
             return json.loads(reply.read() or b"null")
 
     def ready(self):
@@ -139,14 +143,14 @@ def join_raft(expect):
     return ",".join(f"{name}:{port}" for name, port in RAFT[expect].items())
 
 
-def cluster(folder, count):
-    """`count` nodes that know one another, not yet started."""
+def cluster(folder, count, certificate=None):
+    """`count` nodes that know one another, not yet started; with TLS where there is a certificate."""
     numbers = ports(5 * count)
     own = [numbers[5 * at : 5 * at + 5] for at in range(count)]
     names = [f"node{at + 1}" for at in range(count)]
     RAFT[count] = {name: ports_[3] for name, ports_ in zip(names, own)}
     first = f"127.0.0.1:{own[0][2]}"
-    return [Node(folder, name, own[at], first if at else None, count) for at, name in enumerate(names)]
+    return [Node(folder, name, own[at], first if at else None, count, certificate) for at, name in enumerate(names)]
 
 
 def give_roles(nodes):
@@ -161,4 +165,5 @@ def give_roles(nodes):
 def address(nodes, catalogue="Pocketlens"):
     hosts = ",".join(f"127.0.0.1:{node.rest}" for node in nodes)
     calls = ",".join(str(node.grpc) for node in nodes)
-    return f"weaviate://{hosts}/{catalogue}?grpc={calls}"
+    scheme = "weaviates" if nodes[0].context else "weaviate"
+    return f"{scheme}://{hosts}/{catalogue}?grpc={calls}"
