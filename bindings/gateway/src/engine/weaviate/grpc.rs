@@ -1,7 +1,7 @@
 //! gRPC to one host: one connection, for any number of calls at a time.
 
 use std::error::Error;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::uri::PathAndQuery;
@@ -18,10 +18,6 @@ use super::connection::CONNECT;
 
 /// Longest reply that is read.
 const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
-/// A connection over which nothing has come for so long is asked for a sign of life…
-const SILENCE: Duration = Duration::from_secs(10);
-/// …and given up after so long, so that a machine that has vanished does not hold up one query after another.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 /// A method of the service.
 #[derive(Clone, Copy)]
@@ -41,8 +37,8 @@ impl Method {
 
 pub(super) struct GrpcHost {
     endpoint: Endpoint,
-    /// Made by the first call, since it needs the runtime that is there then.
-    channel: OnceLock<Channel>,
+    /// Made by a call, since it needs the runtime that is there then.
+    channel: Mutex<Option<Channel>>,
     authorization: Option<MetadataValue<Ascii>>,
 }
 
@@ -54,9 +50,7 @@ impl GrpcHost {
             |error: tonic::transport::Error| EngineError::Failed(format!("{url}: {error}"));
         let endpoint = Endpoint::from_shared(url.to_owned())
             .map_err(failed)?
-            .connect_timeout(CONNECT)
-            .http2_keep_alive_interval(SILENCE)
-            .keep_alive_timeout(SIGN_OF_LIFE);
+            .connect_timeout(CONNECT);
         #[cfg(feature = "tls")]
         let endpoint = match url.starts_with("https://") {
             true => {
@@ -72,7 +66,7 @@ impl GrpcHost {
         });
         Ok(Self {
             endpoint,
-            channel: OnceLock::new(),
+            channel: Mutex::default(),
             authorization: authorization.transpose()?,
         })
     }
@@ -88,8 +82,7 @@ impl GrpcHost {
         Q: Message + 'static,
         R: Message + Default + 'static,
     {
-        let channel = self.channel.get_or_init(|| self.endpoint.connect_lazy());
-        let mut client = Grpc::new(channel.clone()).max_decoding_message_size(MAX_REPLY_BYTES);
+        let mut client = Grpc::new(self.channel()).max_decoding_message_size(MAX_REPLY_BYTES);
         let mut request = Request::new(message);
         // So that the server gives up as well.
         request.set_timeout(within);
@@ -105,12 +98,25 @@ impl GrpcHost {
         };
         let start = Instant::now();
         match tokio::time::timeout(within, called).await {
-            Ok(Ok(reply)) => Ok(reply.into_inner()),
+            Ok(Ok(reply)) => return Ok(reply.into_inner()),
             // The channel looks at the clock too, and calls it a cancellation.
-            Ok(Err(_)) if start.elapsed() >= within => Err(EngineError::TimedOut),
-            Ok(Err(status)) => Err(self.error_of(&status)),
-            Err(_) => Err(EngineError::TimedOut),
+            Ok(Err(status)) if start.elapsed() < within => return Err(self.error_of(&status)),
+            Ok(Err(_)) | Err(_) => {}
         }
+        // A machine that has vanished leaves a connection that looks sound for minutes: the next call makes its own.
+        // (Signs of life are no way out: servers close connections that ask for them more than once in five minutes.)
+        *self.lock() = None;
+        Err(EngineError::TimedOut)
+    }
+
+    fn channel(&self) -> Channel {
+        let mut channel = self.lock();
+        let channel = channel.get_or_insert_with(|| self.endpoint.connect_lazy());
+        channel.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Channel>> {
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn error_of(&self, status: &Status) -> EngineError {
@@ -224,6 +230,7 @@ mod tests {
         let silent = serve(silent).await;
         let answer = asked(&silent, Duration::from_millis(50)).await;
         assert!(matches!(answer, Err(EngineError::TimedOut)));
+        assert!(silent.lock().is_none());
         let closed = GrpcHost::new("http://127.0.0.1:1", None).unwrap();
         let answer = asked(&closed, LONG).await;
         assert!(matches!(answer, Err(EngineError::Failed(_))));
