@@ -7,6 +7,7 @@
 //! Searches and batches go by gRPC (`protocol` has its messages), the schema by REST, since Weaviate has no other way to it.
 
 mod address;
+mod circle;
 mod connection;
 mod filter;
 mod grpc;
