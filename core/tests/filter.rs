@@ -302,6 +302,10 @@ proptest! {
                 prepared => prepared.unwrap(),
             };
             prop_assert_eq!(prepared.count() as usize, expected.len(), "{}", json);
+            for (i, payload) in payloads.iter().enumerate() {
+                let key = format!("{i:04}");
+                prop_assert_eq!(parsed.leaves(&key, payload), expected.contains(&key), "{}", json);
+            }
             let query = IndexQuery::new(model(), &[1.0, 0.0], k);
             let found = index.search(&IndexQuery { filter: Some(&prepared), ..query }).unwrap();
             let mut found = keys(&found).into_iter().map(str::to_owned).collect::<Vec<_>>();

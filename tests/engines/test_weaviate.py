@@ -2,6 +2,7 @@
 loses nothing; and of three nodes one can be killed under load without a query failing or being wrong.
 
     python -m pytest tests/engines/test_weaviate.py
+    ITEMS=100000 python -m pytest -s tests/engines/test_weaviate.py -k "pushing or near"
 """
 
 import json
@@ -13,11 +14,10 @@ import time
 
 import pytest
 import shop
+import tls
 import weaviate
 
-ITEMS, QUESTIONS = 6000, 144
-# What cannot be asked there is refused rather than answered wrong.
-REFUSED = ['{"except": ["new", "sale"]}', "maker.country", "is_null"]
+ITEMS, QUESTIONS = int(os.environ.get("ITEMS", 6000)), 144
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,7 @@ def node(tmp_path_factory):
     node.start()
     try:
         node.wait()
+        weaviate.give_roles([node])
         yield node
     finally:
         node.stop()
@@ -38,17 +39,18 @@ def node(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pushed(catalogue, node):
-    """Pushed at 6,000 items; the first push is cut off on its way, the second goes on."""
+    """The first push is cut off on its way, the second goes on."""
     index, _ = catalogue
     engine = weaviate.address([node])
-    environment = {**os.environ, "POCKETLENS_ENGINE_KEY": weaviate.KEY}
+    environment = {**os.environ, "POCKETLENS_ENGINE_KEY": weaviate.PUSHER_KEY}
     first = subprocess.Popen([shop.PROGRAM, "push", index, "--engine", engine], env=environment, stderr=subprocess.DEVNULL)
     while first.poll() is None and count(node, index) < 500:
         time.sleep(0.05)
     first.send_signal(signal.SIGKILL)
     first.wait()
     there = count(node, index)
-    second = shop.push(index, engine, weaviate.KEY)
+    second = shop.push(index, engine, weaviate.PUSHER_KEY)
+    print(f"{second['sent'] / second['seconds']:.0f} items pushed a second")
     assert second["sent"] + second["unchanged"] == ITEMS and second["removed"] == 0
     # The last batch is sent again: it may be stored and not yet be found.
     assert second["unchanged"] >= there - 256 > 0
@@ -72,12 +74,12 @@ def count(node, index):
 
 @pytest.fixture
 def gateway(pushed):
-    with shop.Gateway(pushed, weaviate.KEY) as gateway:
+    with shop.Gateway(pushed, weaviate.READER_KEY) as gateway:
         yield gateway
 
 
 def test_pushing_again_sends_nothing(catalogue, pushed):
-    again = shop.push(catalogue[0], pushed, weaviate.KEY)
+    again = shop.push(catalogue[0], pushed, weaviate.PUSHER_KEY)
     assert (again["sent"], again["unchanged"], again["removed"]) == (0, ITEMS, 0)
 
 
@@ -98,8 +100,8 @@ def test_what_is_near_is_found_with_and_without_filters(catalogue, gateway):
         start = time.perf_counter()
         status, reply = gateway.search(request, connection)
         times.append(1e3 * (time.perf_counter() - start))
-        if any(word in json.dumps(request.get("filter", "")) for word in REFUSED):
-            assert status == 400
+        if status == 400 and len(question["nearest"]) < 10 and ITEMS > 10_000:
+            # What Weaviate cannot be asked is looked for among so many, and refused where they are too few.
             continue
         assert status == 200, (request.get("filter"), reply)
         assert len(reply["hits"]) == len(question["nearest"]), request.get("filter")
@@ -141,7 +143,7 @@ def test_an_update_removes_and_tells_what_is_gone(catalogue, pushed, gateway):
     gone = question["nearest"][0][0]
     _, before = gateway.ask("GET", "/v1/meta")
     subprocess.run([shop.PROGRAM, "index", "remove", index, gone], check=True)
-    done = shop.push(index, pushed, weaviate.KEY)
+    done = shop.push(index, pushed, weaviate.PUSHER_KEY)
     assert (done["sent"], done["removed"], done["unchanged"]) == (0, 1, ITEMS - 1)
     # What a collection says of itself is believed for two seconds.
     end = time.monotonic() + 20
@@ -179,6 +181,47 @@ def test_a_wrong_key_is_no_way_in(catalogue, pushed):
     assert done.returncode == 1 and "401" in done.stderr and "wrong" not in done.stderr
 
 
+def test_the_key_of_the_gateway_cannot_push(catalogue, node, pushed):
+    environment = {**os.environ, "POCKETLENS_ENGINE_KEY": weaviate.READER_KEY}
+    before = count(node, catalogue[0])
+    command = [shop.PROGRAM, "push", catalogue[0], "--engine", pushed]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and count(node, catalogue[0]) == before
+    # Whose fault it is, and what to do.
+    for part in ["the engine refuses its key", "403", "user 'reader'", "--engine-key"]:
+        assert part in done.stderr, done.stderr
+    assert weaviate.READER_KEY not in done.stderr
+
+
+def test_what_another_catalogue_holds_is_out_of_reach(catalogue, pushed):
+    other = pushed.replace("/Pocketlens", "/Other")
+    environment = {**os.environ, "POCKETLENS_ENGINE_KEY": weaviate.PUSHER_KEY}
+    command = [shop.PROGRAM, "push", catalogue[0], "--engine", other]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and "the engine refuses its key" in done.stderr, done.stderr
+
+
+def test_tls_is_spoken_and_checked(catalogue, tmp_path, monkeypatch):
+    index, questions = catalogue
+    certificate = tls.certificate(tmp_path)
+    [node] = weaviate.cluster(tmp_path, 1, certificate)
+    node.start()
+    try:
+        node.wait()
+        weaviate.give_roles([node])
+        engine = weaviate.address([node])
+        environment = {**os.environ, "POCKETLENS_ENGINE_KEY": weaviate.PUSHER_KEY}
+        stranger = subprocess.run([shop.PROGRAM, "push", index, "--engine", engine], env=environment, capture_output=True, text=True)
+        assert stranger.returncode == 1 and "certificate" in stranger.stderr, stranger.stderr
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+        shop.push(index, engine, weaviate.PUSHER_KEY)
+        with shop.Gateway(engine, weaviate.READER_KEY) as gateway:
+            status, reply = gateway.search(questions[2]["request"])
+        assert status == 200 and len(reply["hits"]) == 10
+    finally:
+        node.stop()
+
+
 # The one that the gateway asks, and one that only holds replicas.
 @pytest.mark.parametrize("killed", [0, 2])
 def test_one_of_three_nodes_is_killed_under_load(catalogue, tmp_path, killed):
@@ -190,11 +233,12 @@ def test_one_of_three_nodes_is_killed_under_load(catalogue, tmp_path, killed):
         for node in nodes:
             node.wait(180)
         engine = weaviate.address(nodes)
-        shop.push(index, engine, weaviate.KEY, "--replicas", "3", "--shards", "3")
+        weaviate.give_roles(nodes)
+        shop.push(index, engine, weaviate.PUSHER_KEY, "--replicas", "3", "--shards", "3")
         # What was removed above is not in the index any more.
         keys = set(exported(index))
         asked = [question for question in questions if "filter" not in question["request"]]
-        with shop.Gateway(engine, weaviate.KEY) as gateway:
+        with shop.Gateway(engine, weaviate.READER_KEY) as gateway:
             load = Load(gateway, asked, keys)
             load.until(lambda: load.answered >= 200)
             nodes[killed].kill()

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -11,7 +12,23 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).parents[2]
 SERVER = os.environ.get("WEAVIATE", str(ROOT / "target/engines/weaviate-server"))
-KEY = "a-key-of-the-gateway"
+# Of the operator, of the gateway and of who pushes.
+ROOT_KEY, READER_KEY, PUSHER_KEY = "a-key-of-the-root", "a-key-of-the-reader", "a-key-of-the-pusher"
+
+
+def permissions(catalogue, of_collections, of_data):
+    """What a role may do with the collections of a catalogue."""
+    name = f"{catalogue}_*"
+    collections = [{"action": f"{verb}_collections", "collections": {"collection": name}} for verb in of_collections]
+    data = [{"action": f"{verb}_data", "data": {"collection": name, "object": "*", "tenant": "*"}} for verb in of_data]
+    return collections + data
+
+
+# As docs/scale.md gives them.
+ROLES = {
+    "reader": permissions("Pocketlens", ["read"], ["read"]),
+    "pusher": permissions("Pocketlens", ["create", "read", "update", "delete"], ["create", "read", "update", "delete"]),
+}
 
 
 def ports(count):
@@ -32,7 +49,7 @@ def ports(count):
 
 
 class Node:
-    def __init__(self, folder, name, own, join, expect):
+    def __init__(self, folder, name, own, join, expect, certificate=None):
         self.folder, self.name = folder / name, name
         self.rest, self.grpc, self.gossip, self.raft, self.profiling = own
         self.environment = {
@@ -55,31 +72,34 @@ class Node:
             "DISABLE_TELEMETRY": "true",
             "AUTOSCHEMA_ENABLED": "false",
             "AUTHENTICATION_APIKEY_ENABLED": "true",
-            "AUTHENTICATION_APIKEY_ALLOWED_KEYS": KEY,
-            "AUTHENTICATION_APIKEY_USERS": "gateway",
+            "AUTHENTICATION_APIKEY_ALLOWED_KEYS": f"{ROOT_KEY},{READER_KEY},{PUSHER_KEY}",
+            "AUTHENTICATION_APIKEY_USERS": "root,reader,pusher",
             "AUTHORIZATION_RBAC_ENABLED": "true",
-            "AUTHORIZATION_RBAC_ROOT_USERS": "gateway",
+            "AUTHORIZATION_RBAC_ROOT_USERS": "root",
             "LOG_LEVEL": "warning",
             # Names of all nodes with their raft ports: on one host they differ.
             "RAFT_JOIN": join_raft(expect),
             **({"CLUSTER_JOIN": join} if join else {}),
         }
+        self.command = [SERVER, "--host", "127.0.0.1", "--port", str(self.rest), "--scheme", "http"]
+        self.url, self.context = f"http://127.0.0.1:{self.rest}", None
+        if certificate:
+            own, key = map(str, certificate)
+            self.environment |= {"GRPC_CERT_FILE": own, "GRPC_KEY_FILE": key}
+            self.command = [SERVER, "--scheme", "https", "--tls-host", "127.0.0.1", "--tls-port", str(self.rest)]
+            self.command += ["--tls-certificate", own, "--tls-key", key]
+            self.url, self.context = f"https://127.0.0.1:{self.rest}", ssl.create_default_context(cafile=own)
         self.process = None
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.rest}"
 
     def start(self):
         log = open(self.folder.with_suffix(".log"), "a")
-        command = [SERVER, "--host", "127.0.0.1", "--port", str(self.rest), "--scheme", "http"]
-        self.process = subprocess.Popen(command, env=self.environment, cwd=self.folder.parent, stdout=log, stderr=log)
+        self.process = subprocess.Popen(self.command, env=self.environment, cwd=self.folder.parent, stdout=log, stderr=log)
 
-    def ask(self, path, body=None, method=None):
+    def ask(self, path, body=None, method=None, key=ROOT_KEY):
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=60) as reply:
+        with urllib.request.urlopen(request, timeout=60, context=self.context) as reply:
             return json.loads(reply.read() or b"null")
 
     def ready(self):
@@ -89,9 +109,17 @@ class Node:
         except (OSError, KeyError, ValueError, IndexError):
             return False
 
-    def wait(self, seconds=60):
+    def knows_roles(self):
+        """Whether the last role that was given has arrived here: what is not there is not forbidden."""
+        try:
+            self.ask("/v1/schema/Pocketlens_none", key=PUSHER_KEY)
+        except urllib.error.HTTPError as error:
+            return error.code == 404
+        return True
+
+    def wait(self, seconds=60, until=None):
         end = time.monotonic() + seconds
-        while not self.ready():
+        while not (until or self.ready)():
             log = self.folder.with_suffix(".log")
             assert self.process.poll() is None, log.read_text()[-3000:]
             assert time.monotonic() < end, log.read_text()[-3000:]
@@ -115,16 +143,27 @@ def join_raft(expect):
     return ",".join(f"{name}:{port}" for name, port in RAFT[expect].items())
 
 
-def cluster(folder, count):
-    """`count` nodes that know one another, not yet started."""
+def cluster(folder, count, certificate=None):
+    """`count` nodes that know one another, not yet started; with TLS where there is a certificate."""
     numbers = ports(5 * count)
     own = [numbers[5 * at : 5 * at + 5] for at in range(count)]
     names = [f"node{at + 1}" for at in range(count)]
     RAFT[count] = {name: ports_[3] for name, ports_ in zip(names, own)}
     first = f"127.0.0.1:{own[0][2]}"
-    return [Node(folder, name, own[at], first if at else None, count) for at, name in enumerate(names)]
+    return [Node(folder, name, own[at], first if at else None, count, certificate) for at, name in enumerate(names)]
+
+
+def give_roles(nodes):
+    """To each user the role of its name."""
+    for name, may in ROLES.items():
+        nodes[0].ask("/v1/authz/roles", {"name": name, "permissions": may})
+        nodes[0].ask(f"/v1/authz/users/{name}/assign", {"roles": [name], "userType": "db"})
+    for node in nodes:
+        node.wait(until=node.knows_roles)
 
 
 def address(nodes, catalogue="Pocketlens"):
     hosts = ",".join(f"127.0.0.1:{node.rest}" for node in nodes)
-    return f"weaviate://{hosts}/{catalogue}"
+    calls = ",".join(str(node.grpc) for node in nodes)
+    scheme = "weaviates" if nodes[0].context else "weaviate"
+    return f"{scheme}://{hosts}/{catalogue}?grpc={calls}"

@@ -39,9 +39,9 @@ impl From<EngineError> for Refusal {
             EngineError::BadQuery(_) => ProblemKind::BadRequest,
             EngineError::TimedOut => ProblemKind::EngineTimeout,
             EngineError::NotReady(_) => ProblemKind::Unavailable,
-            EngineError::Failed(reason) => {
-                // The reason may name files and hosts: it is for the operator.
-                tracing::error!(%reason, "the engine failed");
+            EngineError::Failed(_) | EngineError::KeyRefused(_) => {
+                // The reason may name files, hosts and users: it is for the operator.
+                tracing::error!(%error, "no answer of the engine");
                 return Self::new(ProblemKind::EngineFailed, "try again later");
             }
         };

@@ -8,6 +8,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum_server::Handle;
+// A reply goes out when it is there, not when the one before it is acknowledged.
+use axum_server::accept::NoDelayAcceptor;
+#[cfg(feature = "tls")]
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hyper_util::rt::TokioTimer;
 
 use crate::Gateway;
@@ -101,7 +105,8 @@ impl Serving {
             .into_make_service_with_connect_info::<SocketAddr>();
         match tls {
             None => {
-                let mut server = axum_server::from_tcp(self.listener)?.handle(self.handle);
+                let server = axum_server::from_tcp(self.listener)?.acceptor(NoDelayAcceptor);
+                let mut server = server.handle(self.handle);
                 limit_heads(&mut server);
                 Ok(server.serve(service).await?)
             }
@@ -109,16 +114,14 @@ impl Serving {
             Some(files) => {
                 // One provider a process; another part of it may have chosen before.
                 let _ = rustls::crypto::ring::default_provider().install_default();
-                let config = axum_server::tls_rustls::RustlsConfig::from_pem_file(
-                    &files.certificates,
-                    &files.key,
-                )
-                .await
-                .map_err(|source| ServeError::Tls {
-                    files: files.clone(),
-                    source,
-                })?;
-                let server = axum_server::from_tcp_rustls(self.listener, config)?;
+                let config = RustlsConfig::from_pem_file(&files.certificates, &files.key)
+                    .await
+                    .map_err(|source| ServeError::Tls {
+                        files: files.clone(),
+                        source,
+                    })?;
+                let acceptor = RustlsAcceptor::new(config).acceptor(NoDelayAcceptor);
+                let server = axum_server::from_tcp(self.listener)?.acceptor(acceptor);
                 let mut server = server.handle(self.handle);
                 limit_heads(&mut server);
                 Ok(server.serve(service).await?)

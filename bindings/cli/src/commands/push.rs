@@ -21,8 +21,9 @@ use crate::progress;
 pub(crate) struct Arguments {
     /// The index directory
     index: PathBuf,
-    /// Where to: weaviate://HOST:PORT,HOST:PORT/Catalogue (weaviates:// with TLS), or
-    /// postgres://USER@HOST:PORT/DATABASE?catalogue=name, with pgvector
+    /// Where to: weaviate://HOST:PORT,HOST:PORT/Catalogue (weaviates:// with TLS; ?grpc=PORT where gRPC has another port
+    /// than 50051), or postgres://USER@HOST:PORT/DATABASE?catalogue=name (&sslmode=require with TLS), with
+    /// pgvector
     #[arg(long, value_name = "ENGINE")]
     engine: Target,
     /// File with the API key, or the password, of the engine; the variable POCKETLENS_ENGINE_KEY when absent

@@ -23,7 +23,7 @@ const FOLLOW: Duration = Duration::from_secs(1);
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The index directory; when it is updated, the server follows. Or an engine that `pocketlens push` has filled:
-    /// weaviate://HOST:PORT,HOST:PORT/Catalogue, or postgres://USER@HOST:PORT/DATABASE?catalogue=name
+    /// weaviate://HOST:PORT,HOST:PORT/Catalogue?grpc=PORT, or postgres://USER@HOST:PORT/DATABASE?catalogue=name
     #[arg(value_name = "INDEX|ENGINE")]
     source: String,
     /// Address and port; 0.0.0.0:7700 is reached from the whole network, port 0 takes a free one

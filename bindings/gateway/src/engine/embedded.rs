@@ -11,6 +11,7 @@ use pocketlens::current::Current;
 use pocketlens::fingerprint::Fingerprint;
 use pocketlens::index::{Hit, Index, IndexError, IndexQuery};
 use pocketlens::remote::contract::{Meta, RemoteHit};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 
 use super::prepared::PreparedFilters;
@@ -168,15 +169,20 @@ impl Engine for Embedded {
             let running = Arc::clone(&self.running);
             let permit = running.acquire_owned().await.expect("never closed");
             let open = self.open.get();
-            let searched = tokio::task::spawn_blocking(move || {
+            let search = move || {
                 // Kept to the end of the work, also where nobody waits for it any more.
                 let _permit = permit;
                 open.search(&query)
-            });
-            searched
-                .await
-                .map_err(|error| EngineError::Failed(error.to_string()))?
-                .map_err(EngineError::from)
+            };
+            let found = match Handle::current().runtime_flavor() {
+                // On this thread, while others take over the rest: two changes of threads would cost more than many a
+                // search, above all where processors are busy.
+                RuntimeFlavor::MultiThread => tokio::task::block_in_place(search),
+                _ => tokio::task::spawn_blocking(search)
+                    .await
+                    .map_err(|error| EngineError::Failed(error.to_string()))?,
+            };
+            found.map_err(EngineError::from)
         };
         tokio::time::timeout(within, search)
             .await

@@ -1,5 +1,6 @@
 //! What searches behind the gateway: a trait, and one file an engine.
 
+mod cause;
 mod embedded;
 mod grouped;
 mod postgres;
@@ -66,6 +67,9 @@ pub enum EngineError {
     /// The query cannot be answered as it is.
     #[error("{0}")]
     BadQuery(String),
+    /// It does not let the key do this: the operator's to mend, not the asker's.
+    #[error("the engine refuses its key: {0}; give it a key (--engine-key) whose role may do this")]
+    KeyRefused(String),
     /// It did not answer in time.
     #[error("the engine did not answer in time")]
     TimedOut,

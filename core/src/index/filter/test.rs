@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{Condition, GeoPoint, Match, Number, Range, Scalar, Timestamp};
+use super::{Condition, Filter, GeoPoint, Match, Number, Range, Scalar, Timestamp};
 
 /// The field of that name, else the place that the name leads to: `a.b` is the field `b` of `a`.
 pub(in crate::index) fn lookup<'a>(payload: &'a Value, key: &str) -> Option<&'a Value> {
@@ -34,6 +34,19 @@ pub(in crate::index) fn as_point(value: &Value) -> Option<GeoPoint> {
         lon: degrees("lon")?,
     };
     point.is_valid().then_some(point)
+}
+
+impl Filter {
+    /// Whether it leaves an item: for answers of an engine that cannot be asked all of it.
+    pub fn leaves(&self, key: &str, payload: &Value) -> bool {
+        let holds = |condition: &Condition| match condition {
+            Condition::HasId(keys) => keys.iter().any(|listed| listed == key),
+            Condition::Filter(inner) => inner.leaves(key, payload),
+            of_field => of_field.holds_for(payload),
+        };
+        let one_of = self.should.is_empty() || self.should.iter().any(holds);
+        one_of && self.must.iter().all(holds) && !self.must_not.iter().any(holds)
+    }
 }
 
 impl Condition {

@@ -5,103 +5,44 @@
 //! `shop_<fingerprint>_gone`, and the table of tables, `pocketlens_indexes`, says what the gateway must know. Filters are
 //! asked of the payload itself (`filter`), so that all of them are answered exactly as by an index file.
 
+mod address;
 mod filter;
 mod push;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::collections::HashSet;
-use std::str::FromStr;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::{Manager, Object, Pool, Runtime};
 use pocketlens::fingerprint::Fingerprint;
 use pocketlens::remote::contract::{Meta, RemoteHit};
 use serde_json::Value;
+use tokio_postgres::config::SslMode;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, NoTls};
 
+pub use address::{BadDatabase, DatabaseAddress};
+
+use address::CONNECT;
+
+use super::cause::with_cause;
 use super::grouped::grouped;
 use super::{Engine, EngineAnswer, EngineError, EngineQuery};
 
 /// Connections to the database.
 const CONNECTIONS: usize = 16;
-/// For a connection.
-const CONNECT: Duration = Duration::from_secs(2);
 /// Best items that are looked at for groups, votes and the rival, as in the index of a device.
 const VOTERS: usize = pocketlens::index::VOTERS;
 /// Most rows of one answer.
 const MAX_ROWS: usize = 10_000;
 /// Removed items that are looked at.
 const GONE: i64 = 16;
-/// Scans go on until there are enough rows behind a filter, in the order of their distance.
-const SETTINGS: &str = "-c hnsw.iterative_scan=strict_order -c hnsw.ef_search=200 -c hnsw.max_scan_tuples=1000000 -c jit=off";
 
 /// A database, and the name of a catalogue in it.
 pub struct Postgres {
     pool: Pool,
     catalogue: String,
-}
-
-/// The text is no address of a database.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "no address of a database: {reason}; expected postgres://USER@HOST:PORT/DATABASE[?catalogue=name], the password in the variable POCKETLENS_ENGINE_KEY"
-)]
-pub struct BadDatabase {
-    reason: String,
-}
-
-/// Where a database is: `postgres://USER@HOST:PORT/DATABASE[?catalogue=name]`.
-#[derive(Clone, Debug)]
-pub struct DatabaseAddress {
-    config: Config,
-    catalogue: String,
-}
-
-impl DatabaseAddress {
-    /// Whether a text means a database.
-    pub fn is_meant_by(text: &str) -> bool {
-        text.starts_with("postgres://") || text.starts_with("postgresql://")
-    }
-}
-
-impl FromStr for DatabaseAddress {
-    type Err = BadDatabase;
-
-    fn from_str(text: &str) -> Result<Self, BadDatabase> {
-        let (url, catalogue) = text.split_once("?catalogue=").unwrap_or((text, "shop"));
-        let is_name = catalogue.starts_with(|c: char| c.is_ascii_lowercase())
-            && catalogue.len() <= 20
-            && catalogue
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-        if !Self::is_meant_by(text) || !is_name {
-            let reason = "a catalogue is a small letter and up to 19 small letters and digits";
-            return Err(BadDatabase {
-                reason: reason.to_owned(),
-            });
-        }
-        // What is wrong with it, and not the text: a password may stand in it.
-        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
-            let reason = std::error::Error::source(&error)
-                .map_or_else(|| error.to_string(), ToString::to_string);
-            BadDatabase { reason }
-        })?;
-        if config.get_password().is_some() {
-            let reason = "every process of a machine can read a password in an argument";
-            return Err(BadDatabase {
-                reason: reason.to_owned(),
-            });
-        }
-        config
-            .options(SETTINGS)
-            .connect_timeout(CONNECT)
-            .application_name("pocketlens");
-        Ok(Self {
-            config,
-            catalogue: catalogue.to_owned(),
-        })
-    }
 }
 
 /// What is known of an index that was pushed.
@@ -115,13 +56,13 @@ impl Postgres {
     /// A catalogue at this address. Sends nothing yet.
     ///
     /// # Errors
-    /// [`EngineError::Failed`] where no pool can be made.
+    /// [`EngineError::Failed`] where no pool can be made, or TLS is asked for and cannot be had.
     pub fn new(address: &DatabaseAddress, password: Option<&str>) -> Result<Self, EngineError> {
         let mut config = address.config.clone();
         if let Some(password) = password {
             config.password(password);
         }
-        let pool = Pool::builder(Manager::new(config, NoTls))
+        let pool = Pool::builder(manager(config)?)
             .max_size(CONNECTIONS)
             .wait_timeout(Some(CONNECT))
             .create_timeout(Some(CONNECT))
@@ -136,7 +77,7 @@ impl Postgres {
 
     async fn client(&self) -> Result<Object, EngineError> {
         let got = self.pool.get().await;
-        got.map_err(|error| EngineError::NotReady(error.to_string()))
+        got.map_err(|error| EngineError::NotReady(with_cause(&error)))
     }
 
     fn table(&self, model: Fingerprint) -> String {
@@ -313,6 +254,20 @@ impl Engine for Postgres {
     }
 }
 
+/// Makes connections: with TLS where the address says `sslmode=require`, else without.
+fn manager(config: Config) -> Result<Manager, EngineError> {
+    match config.get_ssl_mode() {
+        #[cfg(feature = "tls")]
+        SslMode::Require => Ok(Manager::new(config, tls::checked()?)),
+        #[cfg(not(feature = "tls"))]
+        SslMode::Require => {
+            let reason = "this build has no TLS (feature `tls`), and the address asks for it";
+            Err(EngineError::Failed(reason.to_owned()))
+        }
+        _ => Ok(Manager::new(config, NoTls)),
+    }
+}
+
 /// As pgvector reads vectors.
 fn vector_text(values: &[f32]) -> String {
     let values: Vec<String> = values.iter().map(ToString::to_string).collect();
@@ -326,39 +281,5 @@ impl From<tokio_postgres::Error> for EngineError {
             None => error.to_string(),
         };
         Self::Failed(format!("PostgreSQL: {reason}"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses() {
-        let address: DatabaseAddress = "postgres://shop@127.0.0.1:5432/shop?catalogue=shoes2"
-            .parse()
-            .unwrap();
-        assert_eq!(address.catalogue, "shoes2");
-        assert_eq!(
-            "postgres://a@b/c"
-                .parse::<DatabaseAddress>()
-                .unwrap()
-                .catalogue,
-            "shop"
-        );
-        for bad in [
-            "",
-            "weaviate://a:1",
-            "postgres://a@b/c?catalogue=Shop",
-            "postgres://a@b/c?catalogue=x;drop",
-            "postgres://a@b:port/c",
-        ] {
-            assert!(bad.parse::<DatabaseAddress>().is_err(), "{bad}");
-        }
-        let reason = "postgres://a:hunter2@b/c"
-            .parse::<DatabaseAddress>()
-            .unwrap_err()
-            .to_string();
-        assert!(!reason.contains("hunter2"), "{reason}");
     }
 }

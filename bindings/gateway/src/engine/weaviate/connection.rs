@@ -1,16 +1,21 @@
-//! HTTP to a cluster: a host that does not answer is passed over for the next one.
+//! A cluster's hosts: one that does not answer is passed over for the next one. Searches and batches go by gRPC; the schema,
+//! and what concerns single objects, by REST.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use prost::Message;
 use reqwest::{Client, Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::EngineError;
+use super::super::cause::with_cause;
 use super::EngineAddress;
+use super::grpc::{self, GrpcHost};
+use super::protocol::{BatchObjectsReply, BatchObjectsRequest, SearchReply, SearchRequest};
 
 /// For a connection: a dead machine costs a query this much at most, and then only one.
-const CONNECT: Duration = Duration::from_millis(300);
+pub(super) const CONNECT: Duration = Duration::from_millis(300);
 /// For a reply to a search.
 const QUERY: Duration = Duration::from_millis(1500);
 /// For everything else.
@@ -18,10 +23,15 @@ const OTHER: Duration = Duration::from_secs(60);
 
 pub(super) struct Connection {
     client: Client,
-    hosts: Vec<String>,
+    hosts: Vec<Host>,
     key: Option<String>,
     /// The host that answered last.
     preferred: AtomicUsize,
+}
+
+struct Host {
+    rest: String,
+    grpc: GrpcHost,
 }
 
 impl Connection {
@@ -37,9 +47,15 @@ impl Connection {
             .no_proxy()
             .build()
             .map_err(|error| EngineError::Failed(error.to_string()))?;
+        let hosts = address.hosts.iter().map(|host| {
+            Ok(Host {
+                rest: host.rest.clone(),
+                grpc: GrpcHost::new(&host.grpc, key.as_deref())?,
+            })
+        });
         Ok(Self {
             client,
-            hosts: address.hosts.clone(),
+            hosts: hosts.collect::<Result<_, EngineError>>()?,
             key,
             preferred: AtomicUsize::new(0),
         })
@@ -80,15 +96,43 @@ impl Connection {
         }
     }
 
-    /// A query; an answer with errors beside it is none, and is asked of the other hosts.
-    pub(super) async fn graphql(&self, query: &str) -> Result<Value, EngineError> {
-        let body = json!({ "query": query });
+    /// A search that is waited for no longer than `within`.
+    pub(super) async fn search(
+        &self,
+        request: &SearchRequest,
+        within: Duration,
+    ) -> Result<SearchReply, EngineError> {
+        let within = within.min(QUERY);
+        self.call(grpc::Method::Search, request, within).await
+    }
+
+    /// Objects that are read without a hurry.
+    pub(super) async fn list(&self, request: &SearchRequest) -> Result<SearchReply, EngineError> {
+        self.call(grpc::Method::Search, request, OTHER).await
+    }
+
+    /// Stores objects.
+    pub(super) async fn batch(
+        &self,
+        request: &BatchObjectsRequest,
+    ) -> Result<BatchObjectsReply, EngineError> {
+        self.call(grpc::Method::BatchObjects, request, OTHER).await
+    }
+
+    async fn call<Q, R>(
+        &self,
+        method: grpc::Method,
+        message: &Q,
+        within: Duration,
+    ) -> Result<R, EngineError>
+    where
+        Q: Message + Clone + 'static,
+        R: Message + Default + 'static,
+    {
         let mut failure = None;
         for host in self.hosts_in_order() {
-            let sent = self
-                .send_to(host, Method::POST, "/v1/graphql", Some(&body), QUERY, false)
-                .await;
-            match sent.and_then(|(status, reply)| without_errors(checked(status, reply)?)) {
+            let grpc = &self.hosts[host].grpc;
+            match grpc.call(method, message.clone(), within).await {
                 Ok(reply) => {
                     self.preferred.store(host, Ordering::Relaxed);
                     return Ok(reply);
@@ -153,12 +197,13 @@ impl Connection {
     ) -> Result<(StatusCode, Value), EngineError> {
         let failed = |error: reqwest::Error| {
             // Without the URL, which could be long; the host says enough.
-            let reason = format!("{}: {}", self.hosts[host], error.without_url());
+            let reason = with_cause(&error.without_url());
+            let reason = format!("{}: {reason}", self.hosts[host].rest);
             EngineError::Failed(reason)
         };
         let mut request = self
             .client
-            .request(method, format!("{}{path}", self.hosts[host]))
+            .request(method, format!("{}{path}", self.hosts[host].rest))
             .timeout(timeout);
         if local {
             request = request.header("consistency", "false");
@@ -184,21 +229,15 @@ fn checked(status: StatusCode, body: Value) -> Result<Value, EngineError> {
     if status.is_success() {
         return Ok(body);
     }
-    let reason = match &body["error"][0]["message"] {
-        Value::String(reason) => reason.chars().take(500).collect(),
-        _ => String::from("without a reason"),
+    let reason = body["error"][0]["message"].as_str();
+    let reason = reason.or(body["message"].as_str());
+    let reason: String = match reason {
+        Some(reason) => reason.chars().take(500).collect(),
+        None => "without a reason".to_owned(),
     };
-    Err(EngineError::Failed(format!(
-        "Weaviate answers {status}: {reason}"
-    )))
-}
-
-fn without_errors(reply: Value) -> Result<Value, EngineError> {
-    match &reply["errors"][0]["message"] {
-        Value::String(reason) => {
-            let reason: String = reason.chars().take(500).collect();
-            Err(EngineError::Failed(format!("Weaviate: {reason}")))
-        }
-        _ => Ok(reply),
-    }
+    let reason = format!("Weaviate answers {status}: {reason}");
+    Err(match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => EngineError::KeyRefused(reason),
+        _ => EngineError::Failed(reason),
+    })
 }

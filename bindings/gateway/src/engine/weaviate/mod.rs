@@ -4,23 +4,27 @@
 //! while devices are updated; removed items lie in `Shop_<fingerprint>_gone`. What the gateway must know of an index
 //! (calibration, columns, version) is the description of its collection: the gateway itself keeps nothing.
 //!
-//! Spoken to by REST and GraphQL: gRPC would save some 2 KB of JSON a query, against a generated client and a protocol
-//! compiler in the build; `tests/engines` measures what a query costs.
+//! Searches and batches go by gRPC (`protocol` has its messages), the schema by REST, since Weaviate has no other way to it.
 
 mod address;
+mod circle;
 mod connection;
 mod filter;
+mod grpc;
+mod listing;
+mod nearest;
+mod objects;
+mod protocol;
 mod push;
 mod schema;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use pocketlens::fingerprint::Fingerprint;
-use pocketlens::remote::contract::{Meta, RemoteHit};
-use serde_json::{Value, json};
+use pocketlens::remote::contract::Meta;
 
 pub use address::{BadAddress, EngineAddress};
 use connection::Connection;
@@ -37,8 +41,6 @@ const REFRESH: Duration = Duration::from_millis(700);
 const VOTERS: usize = pocketlens::index::VOTERS;
 /// Most objects of one answer (Weaviate's default limit).
 const MAX_OBJECTS: usize = 10_000;
-/// Removed items that are looked at.
-const GONE: usize = 16;
 
 /// A cluster, and the name of a catalogue on it.
 pub struct Weaviate {
@@ -51,7 +53,7 @@ impl Weaviate {
     /// A catalogue at this address; `key` is an API key of the cluster. Sends nothing yet.
     ///
     /// # Errors
-    /// [`EngineError::Failed`] where no HTTP client can be made.
+    /// [`EngineError::Failed`] where no HTTP client can be made, or the key cannot be sent.
     pub fn new(address: &EngineAddress, key: Option<String>) -> Result<Self, EngineError> {
         Ok(Self {
             connection: Connection::new(address, key)?,
@@ -162,21 +164,23 @@ impl Weaviate {
             let asked = query.model;
             return Err(EngineError::WrongModel { has, asked });
         };
-        let filter = match &query.filter {
-            Some(filter) => filter::where_of(filter, &description.columns)?,
+        let asked = match &query.filter {
+            Some(filter) => Some(filter::asked_of(filter, &description.columns)?),
             None => None,
         };
-        let (mut wanted, several) = match &query.group_by {
-            Some(_) => (query.k.saturating_mul(4).max(VOTERS), true),
+        let looked_through = asked.as_ref().is_some_and(|asked| !asked.is_exact);
+        let several = query.group_by.is_some() || looked_through;
+        let mut wanted = match several {
+            true => query.k.saturating_mul(4).max(VOTERS),
             // One more group than the first hit's is usually among the best few.
-            None => (query.k.max(VOTERS), false),
+            false => query.k.max(VOTERS),
         };
         loop {
             let limit = wanted
                 .saturating_mul(description.most_photos)
                 .min(MAX_OBJECTS);
-            let found = self.nearest(query, filter.as_ref(), limit).await?;
-            let all = found.objects < limit || limit == MAX_OBJECTS;
+            let found = self.nearest(query, asked.as_ref(), limit).await?;
+            let all = found.objects < limit;
             let rival = found.hits.first().and_then(|first| {
                 let others = found.hits.iter().find(|hit| hit.group != first.group);
                 others.map(|hit| hit.score)
@@ -186,8 +190,17 @@ impl Weaviate {
                 None => found.hits,
             };
             if several && !all && hits.len() < query.k {
-                wanted = wanted.saturating_mul(8);
-                continue;
+                if limit < MAX_OBJECTS {
+                    wanted = wanted.saturating_mul(8);
+                    continue;
+                }
+                if looked_through {
+                    let reason = format!(
+                        "the filter leaves too few of the {MAX_OBJECTS} nearest photos, and Weaviate cannot be asked all of it \
+                         (geo_radius, is_null, fields of fields, except of tags); narrow it by what else you know"
+                    );
+                    return Err(EngineError::BadQuery(reason));
+                }
             }
             hits.truncate(query.k);
             return Ok(EngineAnswer {
@@ -197,109 +210,5 @@ impl Weaviate {
                 index_version: description.meta.index_version,
             });
         }
-    }
-
-    async fn nearest(
-        &self,
-        query: &EngineQuery,
-        filter: Option<&Value>,
-        limit: usize,
-    ) -> Result<Found, EngineError> {
-        let collection = self.collection(query.model);
-        let near = format!("nearVector: {{vector: {}}}", graphql(&json!(query.vector)));
-        let condition = match filter {
-            Some(filter) => format!(", where: {}", graphql(filter)),
-            None => String::new(),
-        };
-        let text = format!(
-            "{{ Get {{ {collection}(limit: {limit}, {near}{condition}) {{ plx_key plx_group plx_payload _additional {{ distance }} }} \
-             {collection}_gone(limit: {GONE}, {near}) {{ plx_key _additional {{ distance }} }} }} }}"
-        );
-        let reply = self.connection.graphql(&text).await?;
-        let objects = |name: &str| -> Result<Vec<Value>, EngineError> {
-            let found = reply["data"]["Get"][name].as_array();
-            found
-                .cloned()
-                .ok_or_else(|| EngineError::Failed(format!("Weaviate answers without {name}")))
-        };
-        let score = |object: &Value| {
-            let distance = object["_additional"]["distance"].as_f64();
-            distance.map(|distance| (1.0 - distance) as f32)
-        };
-        let of_collection = objects(&collection)?;
-        let mut hits = Vec::new();
-        let mut seen = HashSet::new();
-        for object in &of_collection {
-            let (Some(key), Some(score)) = (object["plx_key"].as_str(), score(object)) else {
-                continue;
-            };
-            // The best photo of an item comes first.
-            if seen.insert(key.to_owned()) {
-                hits.push(RemoteHit {
-                    key: key.to_owned(),
-                    group: object["plx_group"].as_str().map(str::to_owned),
-                    score,
-                    payload: object["plx_payload"]
-                        .as_str()
-                        .and_then(|text| serde_json::from_str(text).ok())
-                        .unwrap_or_default(),
-                    votes: None,
-                });
-            }
-        }
-        // As in an index: equal scores by key.
-        hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.key.cmp(&b.key)));
-        let least = match hits.get(query.k.saturating_sub(1)) {
-            Some(last) => last.score - 0.01,
-            None => -1.0,
-        };
-        let gone = objects(&format!("{collection}_gone"))?;
-        let gone = gone.iter().filter(|object| score(object) >= Some(least));
-        let gone = gone.filter_map(|object| object["plx_key"].as_str().map(str::to_owned));
-        Ok(Found {
-            objects: of_collection.len(),
-            hits,
-            gone: gone.collect(),
-        })
-    }
-}
-
-struct Found {
-    /// Before several photos of an item became one.
-    objects: usize,
-    hits: Vec<RemoteHit>,
-    gone: Vec<String>,
-}
-
-/// JSON as GraphQL writes values: names without quotes; `operator` is of an enumeration.
-fn graphql(value: &Value) -> String {
-    match value {
-        Value::Object(fields) => {
-            let fields = fields.iter().map(|(name, value)| match value {
-                Value::String(word) if name == "operator" => format!("{name}: {word}"),
-                value => format!("{name}: {}", graphql(value)),
-            });
-            format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
-        }
-        Value::Array(values) => {
-            let values: Vec<String> = values.iter().map(graphql).collect();
-            format!("[{}]", values.join(", "))
-        }
-        // Strings are written alike, with all escapes that JSON has.
-        other => other.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_written_so_that_nothing_breaks_out() {
-        let value = json!({"operator": "Equal", "path": ["a"], "valueText": "\"}) { evil }\n"});
-        assert_eq!(
-            graphql(&value),
-            r#"{operator: Equal, path: ["a"], valueText: "\"}) { evil }\n"}"#
-        );
     }
 }

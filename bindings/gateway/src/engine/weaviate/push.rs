@@ -11,19 +11,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use pocketlens::fingerprint::Fingerprint;
 use pocketlens::index::{Index, StoredItem};
 use pocketlens::remote::contract::Meta;
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use prost::Message;
+use serde_json::json;
 
 use super::super::{EngineError, PushProgress, Pushed};
 use super::Weaviate;
-use super::schema::{
-    Column, Description, Existing, Stored, class, columns_of, gone_of, properties,
-};
+use super::objects::{Photo, gone_object};
+use super::protocol::{BatchObject, BatchObjectsRequest, ConsistencyLevel};
+use super::schema::{Column, Description, Existing, Stored, class, columns_of, gone_of};
 
-/// Objects that are sent at a time.
+/// Objects that are sent at a time…
 const BATCH: usize = 256;
-/// Objects that are listed at a time.
-const PAGE: usize = 2000;
+/// …and bytes, whatever payloads there are: Weaviate takes 100 MB.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Items that are read at a time.
 const ITEMS: usize = 1024;
 /// Most removed items that are kept, so that devices learn of them.
@@ -38,7 +38,8 @@ struct Target<'a> {
     /// Names the push; with the number of the batch it stands in each object.
     push: String,
     batches: u32,
-    batch: Vec<Value>,
+    batch: Vec<BatchObject>,
+    batch_bytes: usize,
 }
 
 impl Weaviate {
@@ -88,6 +89,7 @@ impl Weaviate {
             push,
             batches: 0,
             batch: Vec::new(),
+            batch_bytes: 0,
         };
         let mut most_photos = 1;
         let (mut done, mut after): (u64, Option<String>) = (0, None);
@@ -98,9 +100,10 @@ impl Weaviate {
             for item in &items {
                 most_photos = most_photos.max(item.vectors.len());
                 target.add(item);
-                if target.batch.len() >= BATCH {
+                if target.batch.len() >= BATCH || target.batch_bytes >= BATCH_BYTES {
                     self.flush(&mut target.batch).await?;
                     target.batches += 1;
+                    target.batch_bytes = 0;
                 }
             }
             done += items.len() as u64;
@@ -112,7 +115,8 @@ impl Weaviate {
             mut pushed,
             ..
         } = target;
-        self.bury(&collection, existing, &mut pushed).await?;
+        self.bury(&collection, existing, info.dim, &mut pushed)
+            .await?;
         self.revive(&collection, index).await?;
         description.most_photos = most_photos;
         description.meta.index_version = index.version();
@@ -253,59 +257,30 @@ impl Weaviate {
 
     /// All objects of a collection by id: some 150 bytes an object.
     async fn existing(&self, collection: &str) -> Result<Existing, EngineError> {
-        let mut existing = Existing::new();
-        let mut after = String::new();
-        loop {
-            let cursor = match after.as_str() {
-                "" => String::new(),
-                id => format!(", after: {id:?}"),
-            };
-            let query = format!(
-                "{{ Get {{ {collection}(limit: {PAGE}{cursor}) {{ plx_digest plx_batch _additional {{ id }} }} }} }}"
-            );
-            let reply = self.connection.graphql(&query).await?;
-            let objects = reply["data"]["Get"][collection]
-                .as_array()
-                .cloned()
-                .unwrap_or_default();
-            for object in &objects {
-                let id = object["_additional"]["id"].as_str().unwrap_or_default();
-                let text = |name: &str| object[name].as_str().unwrap_or_default().to_owned();
-                let stored = Stored {
-                    digest: text("plx_digest"),
-                    batch: text("plx_batch"),
-                };
-                existing.insert(id.to_owned(), stored);
-            }
-            match objects.last() {
-                Some(last) if objects.len() == PAGE => {
-                    after = last["_additional"]["id"]
-                        .as_str()
-                        .unwrap_or_default()
-                        .to_owned();
-                }
-                _ => return Ok(existing),
-            }
-        }
+        let listed = self.list(collection, ["plx_digest", "plx_batch"]).await?;
+        let stored = listed
+            .into_iter()
+            .map(|(id, [digest, batch])| (id, Stored { digest, batch }));
+        Ok(stored.collect())
     }
 
-    async fn flush(&self, batch: &mut Vec<Value>) -> Result<(), EngineError> {
+    async fn flush(&self, batch: &mut Vec<BatchObject>) -> Result<(), EngineError> {
         if batch.is_empty() {
             return Ok(());
         }
-        let objects = json!({"objects": std::mem::take(batch)});
-        let path = "/v1/batch/objects?consistency_level=QUORUM";
-        let reply = self.connection.post(path, &objects).await?;
-        let results = reply.as_array().into_iter().flatten();
-        for result in results {
-            if let Some(reason) = result["result"]["errors"]["error"][0]["message"].as_str() {
-                let reason: String = reason.chars().take(500).collect();
-                return Err(EngineError::Failed(format!(
-                    "Weaviate refuses an object: {reason}"
-                )));
+        let request = BatchObjectsRequest {
+            objects: std::mem::take(batch),
+            consistency_level: Some(ConsistencyLevel::Quorum.into()),
+        };
+        let reply = self.connection.batch(&request).await?;
+        match reply.errors.first() {
+            None => Ok(()),
+            Some(refused) => {
+                let reason: String = refused.error.chars().take(500).collect();
+                let reason = format!("Weaviate refuses an object: {reason}");
+                Err(EngineError::Failed(reason))
             }
         }
-        Ok(())
     }
 
     /// Moves what is left over to the removed items.
@@ -313,26 +288,18 @@ impl Weaviate {
         &self,
         collection: &str,
         left: Existing,
+        dim: usize,
         pushed: &mut Pushed,
     ) -> Result<(), EngineError> {
         let gone = gone_of(collection);
-        let mut batch = Vec::new();
-        for (buried, id) in left.keys().enumerate() {
-            let path = format!("/v1/objects/{collection}/{id}?include=vector");
-            if buried < MOST_GONE
-                && let Some(object) = self.connection.get(&path).await?
-            {
-                batch.push(json!({
-                    "class": gone, "id": id, "vector": object["vector"],
-                    "properties": {"plx_key": object["properties"]["plx_key"]},
-                }));
-            }
-            if batch.len() >= BATCH {
-                self.flush(&mut batch).await?;
-            }
+        let left: Vec<String> = left.into_keys().collect();
+        for ids in left[..left.len().min(MOST_GONE)].chunks(BATCH) {
+            let whole = self.whole(collection, ids, dim).await?.into_iter();
+            let buried =
+                whole.map(|object| gone_object(&gone, object.id, object.key, object.vector));
+            self.flush(&mut buried.collect()).await?;
         }
-        self.flush(&mut batch).await?;
-        for id in left.keys() {
+        for id in &left {
             let path = format!("/v1/objects/{collection}/{id}?consistency_level=QUORUM");
             self.connection.delete(&path, None).await?;
             pushed.removed += 1;
@@ -343,11 +310,9 @@ impl Weaviate {
     /// Takes items that are there (again) out of the removed ones.
     async fn revive(&self, collection: &str, index: &Index) -> Result<(), EngineError> {
         let gone = gone_of(collection);
-        for id in self.existing(&gone).await?.keys() {
-            let path = format!("/v1/objects/{gone}/{id}");
-            let object = self.connection.get(&path).await?.unwrap_or_default();
-            let key = object["properties"]["plx_key"].as_str().unwrap_or_default();
-            if index.item(key)?.is_some() {
+        for (id, [key]) in self.list(&gone, ["plx_key"]).await? {
+            if index.item(&key)?.is_some() {
+                let path = format!("/v1/objects/{gone}/{id}");
                 self.connection.delete(&path, None).await?;
             }
         }
@@ -358,24 +323,16 @@ impl Weaviate {
 impl Target<'_> {
     /// Queues the photos of an item, unless they are there.
     fn add(&mut self, item: &StoredItem) {
-        for (photo, vector) in item.vectors.iter().enumerate() {
-            let id = id_of(&item.key, photo);
-            let mut properties = properties(&item.key, &item.group, &item.payload, self.columns);
-            let digest = digest_of(&Value::Object(properties.clone()), vector);
-            if self
-                .existing
-                .remove(&id)
-                .is_some_and(|stored| stored.digest == digest)
-            {
+        for photo in Photo::of(item, self.columns) {
+            let stored = self.existing.remove(&photo.id);
+            if stored.is_some_and(|stored| stored.digest == photo.digest) {
                 self.pushed.unchanged += 1;
                 continue;
             }
-            properties.insert("plx_digest".to_owned(), json!(digest));
             let batch = format!("{}-{:08}", self.push, self.batches);
-            properties.insert("plx_batch".to_owned(), json!(batch));
-            self.batch.push(json!({
-                "class": self.collection, "id": id, "properties": properties, "vector": vector,
-            }));
+            let object = photo.object(self.collection, batch);
+            self.batch_bytes += object.encoded_len();
+            self.batch.push(object);
             self.pushed.sent += 1;
         }
     }
@@ -386,50 +343,4 @@ fn push_id() -> String {
     // Hash maps are seeded with numbers that differ.
     let random = RandomState::new().build_hasher().finish();
     format!("{random:016x}")
-}
-
-/// The same for the same photo of the same item: a UUID of version 8 (RFC 9562), made of a digest.
-fn id_of(key: &str, photo: usize) -> String {
-    let mut hash = Sha256::new();
-    hash.update((photo as u64).to_le_bytes());
-    hash.update(key);
-    let mut bytes: [u8; 16] = hash.finalize()[..16]
-        .try_into()
-        .expect("a digest is longer");
-    bytes[6] = bytes[6] & 0x0f | 0x80;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let parts = [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ];
-    parts.join("-")
-}
-
-fn digest_of(properties: &Value, vector: &[f32]) -> String {
-    let mut hash = Sha256::new();
-    hash.update(properties.to_string());
-    for value in vector {
-        hash.update(value.to_le_bytes());
-    }
-    let hex = hash.finalize();
-    hex[..16].iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_uuids_that_tell_items_and_photos_apart() {
-        let id = id_of("mug", 0);
-        assert_eq!(id, id_of("mug", 0));
-        assert_ne!(id, id_of("mug", 1));
-        assert_ne!(id, id_of("mug2", 0));
-        let lengths: Vec<usize> = id.split('-').map(str::len).collect();
-        assert_eq!((lengths, &id[14..15]), (vec![8, 4, 4, 4, 12], "8"));
-    }
 }

@@ -84,6 +84,11 @@ pub(super) fn class(
     };
     let of =
         |name: &str, kind: &str| json!({"name": name, "dataType": [kind], "indexFilterable": true});
+    let ordered = |name: &str, kind: &str| {
+        let mut property = of(name, kind);
+        property["indexRangeFilters"] = json!(true);
+        property
+    };
     let mut properties = vec![
         text("plx_key", true),
         text("plx_group", true),
@@ -100,16 +105,15 @@ pub(super) fn class(
                 tags["dataType"] = json!(["text[]"]);
                 properties.push(tags);
             }
-            ColumnKind::Integer | ColumnKind::Float => properties.push(of(name, "number")),
+            ColumnKind::Integer | ColumnKind::Float => properties.push(ordered(name, "number")),
             ColumnKind::Bool => properties.push(of(name, "boolean")),
             ColumnKind::Timestamp => {
-                properties.push(of(name, "date"));
+                properties.push(ordered(name, "date"));
                 properties.push(text(&text_of(name), true));
             }
             ColumnKind::Geo => {
-                properties.push(json!({"name": name, "dataType": ["geoCoordinates"]}));
-                properties.push(of(&lat_of(name), "number"));
-                properties.push(of(&lon_of(name), "number"));
+                properties.push(ordered(&lat_of(name), "number"));
+                properties.push(ordered(&lon_of(name), "number"));
             }
             ColumnKind::Unindexed => {}
         }
@@ -164,7 +168,6 @@ pub(super) fn properties(
             (ColumnKind::Geo, Value::Object(point)) => {
                 let degrees = |name: &str| point.get(name).and_then(Value::as_f64);
                 if let (Some(lat), Some(lon)) = (degrees("lat"), degrees("lon")) {
-                    set(name, json!({"latitude": lat, "longitude": lon}));
                     set(&lat_of(name), json!(lat));
                     set(&lon_of(name), json!(lon));
                 }
