@@ -34,12 +34,13 @@ pub(super) fn quantise(vector: &[f32], dim: usize) -> Result<Quantised, VectorFa
             found: vector.len(),
         });
     }
-    if let Some(at) = vector.iter().position(|v| !v.is_finite()) {
-        return Err(VectorFault::NotFinite { at });
+    let largest = largest(vector);
+    if !largest.is_finite() {
+        let at = vector.iter().position(|v| !v.is_finite());
+        return Err(VectorFault::NotFinite {
+            at: at.expect("what is not finite is not below what is"),
+        });
     }
-    let largest = vector
-        .iter()
-        .fold(0.0f32, |largest, v| largest.max(v.abs()));
     if largest == 0.0 {
         return Err(VectorFault::Zero);
     }
@@ -50,6 +51,13 @@ pub(super) fn quantise(vector: &[f32], dim: usize) -> Result<Quantised, VectorFa
     }
     let inverse_norm = inverse_norm(&row);
     Ok(Quantised { row, inverse_norm })
+}
+
+/// The largest magnitude; infinite or no number where one component is. Magnitudes are in the order of their bits, which
+/// are compared without an eye on what is no number.
+pub(super) fn largest(vector: &[f32]) -> f32 {
+    let magnitudes = vector.iter().map(|v| v.abs().to_bits().cast_signed());
+    f32::from_bits(magnitudes.fold(0, i32::max).cast_unsigned())
 }
 
 /// The nearest integer, halves away from zero, of a number of a magnitude below 2³¹. [`f64::round`] says the same, but is

@@ -203,6 +203,10 @@ impl Entry {
     }
 }
 
+fn float<const AT: usize>(entry: &[u8; ENTRY_BYTES]) -> f32 {
+    f32::from_le_bytes(std::array::from_fn(|i| entry[AT + i]))
+}
+
 impl<'a> Lists<'a> {
     /// Number of lists.
     pub(super) fn len(&self) -> usize {
@@ -231,19 +235,25 @@ impl<'a> Lists<'a> {
         Entry::read(entries[list])
     }
 
-    /// Scale of a list's centroid, which may be damaged.
-    fn scale(&self, list: usize) -> f32 {
-        self.float(list, SCALE_AT)
+    /// Scale of each list's centroid, which may be damaged.
+    fn scales(&self) -> impl ExactSizeIterator<Item = f32> {
+        self.floats::<SCALE_AT>()
+    }
+
+    /// Scale of each list's factors, which may be damaged.
+    fn factor_scales(&self) -> impl ExactSizeIterator<Item = f32> {
+        self.floats::<FACTOR_SCALE_AT>()
     }
 
     /// Scale of a list's factors, which may be damaged.
     fn factor_scale(&self, list: usize) -> f32 {
-        self.float(list, FACTOR_SCALE_AT)
+        let (entries, _) = self.table.as_chunks();
+        float::<FACTOR_SCALE_AT>(&entries[list])
     }
 
-    fn float(&self, list: usize, at: usize) -> f32 {
-        let (entries, _) = self.table.as_chunks::<ENTRY_BYTES>();
-        f32::from_le_bytes(std::array::from_fn(|i| entries[list][at + i]))
+    fn floats<const AT: usize>(&self) -> impl ExactSizeIterator<Item = f32> {
+        let (entries, _) = self.table.as_chunks();
+        entries.iter().map(float::<AT>)
     }
 
     /// A list, or what is wrong with it: expected, found. Its numbers are finite.

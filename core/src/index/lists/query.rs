@@ -1,6 +1,6 @@
 //! A query in the three precisions that lists need: 14 bits to score, 8 to find lists, 5 to estimate.
 
-use super::super::quantise::{Quantised, round, stride};
+use super::super::quantise::{Quantised, largest, round, stride};
 use crate::kernel::codes::{self, WideQuery};
 use crate::kernel::signs::{self, Tables};
 
@@ -23,12 +23,10 @@ impl ListQuery {
     /// Of a vector that was checked: finite numbers, not all zero. `quantised` is the same in 8 bits.
     pub(in crate::index) fn new(vector: &[f32], quantised: &Quantised) -> Self {
         let dim = stride(vector.len());
-        let largest = vector
-            .iter()
-            .fold(0.0f32, |largest, v| largest.max(v.abs()));
+        let largest = f64::from(largest(vector));
         let round = |limit: i16| {
-            let step = f64::from(largest) / f64::from(limit);
-            move |v: &f32| round(f64::from(*v) / step) as i16
+            let scale = f64::from(limit) / largest;
+            move |v: &f32| round(f64::from(*v) * scale) as i16
         };
         let mut wide: Vec<i16> = vector.iter().map(round(codes::LIMIT)).collect();
         wide.resize(dim, 0);

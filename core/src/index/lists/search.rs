@@ -9,6 +9,7 @@
 //! At least [`LEAST_WANTED`] items are looked for, so that fewer wanted ones are the head of the same answer.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
 use super::best::Best;
 use super::{BLOCK, Damage, List, ListQuery, Lists, Margins};
@@ -153,10 +154,9 @@ pub(in crate::index) fn nearest(
 pub(super) fn centroid_scores(cpu: Cpu, lists: &Lists<'_>, query: &ListQuery) -> Vec<f32> {
     let mut dots = vec![0; lists.len()];
     dot::dot_rows(cpu)(&query.row, lists.centroids, &mut dots);
-    let scores = dots.iter().enumerate().map(|(list, &dot)| {
-        // A damaged scale may be anything; a list that is never looked at hurts nobody.
-        dot as f32 * (lists.scale(list) * query.row_unit)
-    });
+    // A damaged scale may be anything; a list that is never looked at hurts nobody.
+    let dots = dots.iter().zip(lists.scales());
+    let scores = dots.map(|(&dot, scale)| dot as f32 * (scale * query.row_unit));
     scores.collect()
 }
 
@@ -170,15 +170,15 @@ struct Search<'a> {
     dot_rows: DotRows,
     best: Best,
     passed: Vec<Passed>,
-    /// The lists that were estimated in full, and what of them is scored already: list, row.
-    first: Vec<u32>,
-    scored: Vec<(u32, u32)>,
+    /// The lists that were estimated in full, and which of `scored` are theirs: rows that are scored already, ascending.
+    first: Vec<(u32, Range<usize>)>,
+    scored: Vec<u32>,
     /// Rows of a list that are scored together, and their dot products.
     named: Vec<u32>,
     dots: Vec<i32>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
     /// Estimates the nearest lists in full and scores the best rows of each, until as many as wanted are scored.
     fn first_lists(&mut self, head: &[u32], nearness: &[f32]) -> Result<(), Damage> {
         for &number in head {
@@ -215,9 +215,9 @@ impl Search<'_> {
         self.named
             .extend(self.passed.iter().map(|passed| passed.row));
         self.score(&list);
-        let rows = self.named.iter().map(|&row| (number, row));
-        self.scored.extend(rows);
-        self.first.push(number);
+        let start = self.scored.len();
+        self.scored.extend(&self.named);
+        self.first.push((number, start..self.scored.len()));
         Ok(self.scored.len() >= wanted)
     }
 
@@ -251,8 +251,8 @@ impl Search<'_> {
         let least = self.best.least();
         let reaches = |&number: &u32| self.reaches(number, nearness[number as usize], least);
         let mut near: Vec<u32> = head.iter().copied().filter(reaches).collect();
-        let all = 0..nearness.len() as u32;
-        let others = keep(all, reaches);
+        let all = nearness.iter().zip(self.lists.factor_scales());
+        let others = keep((0..).zip(all.map(|(&near, scale)| self.in_reach(near, scale, least))));
         near.extend(others.iter().filter(|number| !head.contains(number)));
         // A mask thins out the lists: more of them are looked at.
         let rows = f64::from(self.lists.head.rows);
@@ -265,29 +265,45 @@ impl Search<'_> {
                 .map(|&number| nearness[number as usize])
                 .collect();
             let (_, &mut last, _) = scores.select_nth_unstable_by(most, |a, b| b.total_cmp(a));
-            near = keep(near.into_iter(), |&number| nearness[number as usize] > last);
+            near = keep(
+                near.iter()
+                    .map(|&number| (number, nearness[number as usize] > last)),
+            );
         }
         near
     }
 
-    /// Whether a list may hold rows with a score of `least`. True where a damaged scale is no number, which is found
-    /// when the list is read.
+    /// Whether a list may hold rows with a score of `least`.
     fn reaches(&self, number: u32, near: f32, least: f32) -> bool {
-        let reach = self.margins.list * self.lists.factor_scale(number as usize);
-        let is_far = near + reach < least;
+        self.in_reach(near, self.lists.factor_scale(number as usize), least)
+    }
+
+    /// The same of a list with this scale of factors. True where a damaged scale is no number, which is found when the list
+    /// is read.
+    fn in_reach(&self, near: f32, factor_scale: f32, least: f32) -> bool {
+        let is_far = near + self.margins.list * factor_scale < least;
         !is_far
+    }
+
+    /// The next of the lists that may hold rows with the score to reach as it is now.
+    fn open_next(
+        &self,
+        numbers: &mut impl Iterator<Item = u32>,
+        nearness: &[f32],
+    ) -> Result<Option<(u32, List<'a>)>, Damage> {
+        let least = self.best.least();
+        let next = numbers.find(|&number| self.reaches(number, nearness[number as usize], least));
+        next.map(|number| Ok((number, self.lists.list(number as usize)?)))
+            .transpose()
     }
 
     /// Scans what lies within the margins.
     fn within_margins(&mut self, head: &[u32], nearness: &[f32]) -> Result<(), Damage> {
-        let (near, lists) = (self.near_enough(head, nearness), self.lists);
-        let mut opened = near
-            .iter()
-            .map(|&number| Ok((number, lists.list(number as usize)?)));
-        let mut next = opened.next().transpose()?;
-        self.scored.sort_unstable();
+        let near = self.near_enough(head, nearness);
+        let mut numbers = near.iter().copied();
+        let mut next = self.open_next(&mut numbers, nearness)?;
         while let Some((number, list)) = next {
-            next = opened.next().transpose()?;
+            next = self.open_next(&mut numbers, nearness)?;
             if let Some((_, list)) = next {
                 let signs = list.codes.signs;
                 prefetch(&signs[..signs.len().min(PREFETCHED)]);
@@ -311,13 +327,13 @@ impl Search<'_> {
             self.named.clear();
             self.named
                 .extend(self.passed.iter().map(|passed| passed.row));
-            if self.first.contains(&number) {
+            let is_this = |&&(first, _): &&(u32, _)| first == number;
+            if let Some((_, range)) = self.first.iter().find(is_this) {
                 // Both are in the order of the rows.
-                let start = self.scored.partition_point(|&(list, _)| list < number);
-                let mut scored = self.scored[start..].iter().peekable();
-                self.named.retain(|&row| {
-                    while scored.next_if(|&&before| before < (number, row)).is_some() {}
-                    scored.peek() != Some(&&(number, row))
+                let mut scored = self.scored[range.clone()].iter().peekable();
+                self.named.retain(|row| {
+                    while scored.next_if(|before| *before < row).is_some() {}
+                    scored.peek() != Some(&row)
                 });
             }
             self.score(&list);
@@ -349,12 +365,12 @@ impl Search<'_> {
 
 /// The numbers that are wanted. Which they are cannot be foreseen: each is written down, and the next over it unless it is
 /// wanted.
-fn keep(numbers: impl ExactSizeIterator<Item = u32>, is_wanted: impl Fn(&u32) -> bool) -> Vec<u32> {
-    let mut kept = vec![0; numbers.len()];
+fn keep(numbers: impl Iterator<Item = (u32, bool)>) -> Vec<u32> {
+    let mut kept = vec![0; numbers.size_hint().0];
     let mut count = 0;
-    for number in numbers {
+    for (number, is_wanted) in numbers {
         kept[count] = number;
-        count += usize::from(is_wanted(&number));
+        count += usize::from(is_wanted);
     }
     kept.truncate(count);
     kept
@@ -362,20 +378,50 @@ fn keep(numbers: impl ExactSizeIterator<Item = u32>, is_wanted: impl Fn(&u32) ->
 
 /// The [`HEAD`] lists with the highest scores, best first.
 fn head_of(nearness: &[f32]) -> Vec<u32> {
-    let (mut scores, mut lists) = ([f32::NEG_INFINITY; HEAD], [0; HEAD]);
-    let mut count = 0;
-    for (list, &near) in (0..).zip(nearness) {
-        if near > scores[HEAD - 1] || count < HEAD {
-            let mut at = count.min(HEAD - 1);
-            while at > 0 && scores[at - 1] < near {
-                (scores[at], lists[at]) = (scores[at - 1], lists[at - 1]);
-                at -= 1;
+    let mut head = [Near::NOTHING; HEAD];
+    for (block, near) in nearness.chunks(HEAD).enumerate() {
+        // Few blocks hold one of the best: the others are passed over without a branch for each list.
+        let last = head[HEAD - 1].score();
+        let bits = near.iter().enumerate();
+        let mut better = bits.fold(0u32, |bits, (at, &near)| {
+            bits | u32::from(near > last) << at
+        });
+        while better != 0 {
+            let at = better.trailing_zeros() as usize;
+            better &= better - 1;
+            let mut one = Near::new(near[at], (block * HEAD + at) as u32);
+            for place in &mut head {
+                (*place, one) = ((*place).max(one), (*place).min(one));
             }
-            (scores[at], lists[at]) = (near, list);
-            count = HEAD.min(count + 1);
         }
     }
-    lists[..count].to_vec()
+    let found = head.into_iter().filter(|&near| near != Near::NOTHING);
+    found.map(Near::list).collect()
+}
+
+/// A list and its score in one number, larger where it comes earlier: by score, equal ones by number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Near(u64);
+
+impl Near {
+    /// Behind all, with a score of minus infinity.
+    const NOTHING: Self = Self(0x007f_ffff << 32);
+
+    fn new(score: f32, list: u32) -> Self {
+        let bits = score.to_bits();
+        // Of negative numbers all bits are turned, of others the sign: they are in order then.
+        let ordered = bits ^ ((bits.cast_signed() >> 31).cast_unsigned() | 1 << 31);
+        Self(u64::from(ordered) << 32 | u64::from(!list))
+    }
+
+    fn score(self) -> f32 {
+        let ordered = (self.0 >> 32) as u32;
+        f32::from_bits(ordered ^ ((!ordered.cast_signed() >> 31).cast_unsigned() | 1 << 31))
+    }
+
+    fn list(self) -> u32 {
+        !(self.0 as u32)
+    }
 }
 
 /// Bytes of the next list's signs that are fetched while one is scanned; the processor goes on by itself.
