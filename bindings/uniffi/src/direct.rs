@@ -15,7 +15,7 @@ use uniffi::{Lift, Lower};
 
 use crate::{Answer, CancelToken, FrameSearch, Lens, PocketlensError, UniFfiTag};
 
-/// What a reply holds, in its ninth byte.
+/// What a reply holds, in its ninth byte; `Direct.kt` has the same numbers.
 #[repr(u8)]
 enum Status {
     /// An [`Answer`].
@@ -74,7 +74,8 @@ impl CancelToken {
 /// the caller's thread, as [`Lens::search_blocking`].
 ///
 /// A reply, for [`pocketlens_release`]: the length of what follows its ninth byte in its first eight (of this machine's
-/// order), a [`Status`], and what that announces.
+/// order), then what it holds: 0 an answer, 1 an error, 2 nothing, since the lens or the token was closed, 3 a string that
+/// tells of a defect.
 ///
 /// # Safety
 /// The buffers and `asked` must be readable for the lengths beside them.

@@ -40,7 +40,7 @@ pub struct NewItem {
     pub payload: HashMap<String, Value>,
 }
 
-/// A search with a camera's frame, as [`crate::direct`] is asked: one record.
+/// A search with a camera's frame in one record, as [`pocketlens_search`](crate::pocketlens_search) takes it.
 #[derive(Clone, Debug, uniffi::Record)]
 pub struct FrameSearch {
     /// How its bytes lie.

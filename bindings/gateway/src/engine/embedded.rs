@@ -5,8 +5,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
+use pocketlens::cancel::Stop;
 use pocketlens::current::Current;
 use pocketlens::fingerprint::Fingerprint;
 use pocketlens::index::{Hit, Index, IndexError, IndexQuery};
@@ -111,7 +113,7 @@ impl Open {
         })
     }
 
-    fn search(&self, query: &EngineQuery) -> Result<EngineAnswer, IndexError> {
+    fn search(&self, query: &EngineQuery, stop: Stop<'_>) -> Result<EngineAnswer, IndexError> {
         let filter = match &query.filter {
             Some(filter) => Some(self.filters.get(&self.index, filter)?),
             None => None,
@@ -119,6 +121,7 @@ impl Open {
         let ranking = self.index.search(&IndexQuery {
             filter: filter.as_deref(),
             group_by: query.group_by.as_ref(),
+            stop,
             ..IndexQuery::new(query.model, &query.vector, query.k)
         })?;
         let least = match ranking.hits.last() {
@@ -165,6 +168,11 @@ impl Engine for Embedded {
 
     async fn search(&self, query: EngineQuery) -> Result<EngineAnswer, EngineError> {
         let within = query.within;
+        // Work that has begun is not taken from its thread: it looks at the clock itself.
+        let stop = Stop {
+            deadline: Instant::now().checked_add(within),
+            ..Stop::default()
+        };
         let search = async {
             let running = Arc::clone(&self.running);
             let permit = running.acquire_owned().await.expect("never closed");
@@ -172,7 +180,7 @@ impl Engine for Embedded {
             let search = move || {
                 // Kept to the end of the work, also where nobody waits for it any more.
                 let _permit = permit;
-                open.search(&query)
+                open.search(&query, stop)
             };
             let found = match Handle::current().runtime_flavor() {
                 // On this thread, while others take over the rest: two changes of threads would cost more than many a
@@ -204,6 +212,7 @@ impl From<IndexError> for EngineError {
             IndexError::BadVector { .. }
             | IndexError::BadFilter(_)
             | IndexError::FilterKind { .. } => Self::BadQuery(error.to_string()),
+            IndexError::OutOfTime => Self::TimedOut,
             other => Self::Failed(other.to_string()),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pocketlens::descriptor::Descriptor;
 use pocketlens::index::{Index, IndexQuery};
@@ -10,7 +11,7 @@ use pocketlens::remote::{
     Client, Problem, ProblemKind, RemoteError, RemoteQuery, RemoteSearch, UreqTransport,
 };
 use pocketlens::verdict::Calibration;
-use pocketlens_gateway::{GatewayOptions, OPENAPI};
+use pocketlens_gateway::{Engine, EngineError, EngineQuery, GatewayOptions, OPENAPI};
 use serde_json::{Value, json};
 
 use super::{DIM, Running, body, keys, model, payload, problem, request, vector};
@@ -149,6 +150,26 @@ fn refusals_say_why() {
         assert_eq!(problem(&reply).1, kind, "{text}");
         assert!(text.contains(&detail), "{detail} in {text}");
     }
+}
+
+/// Work on the thread of the request cannot be left behind: it ends by itself.
+#[test]
+fn a_search_whose_time_is_up_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_running, engine) = Running::over(folder.path(), 20, GatewayOptions::default());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let asked = |within| EngineQuery {
+        model: model(),
+        vector: vector(3),
+        k: 5,
+        filter: None,
+        group_by: None,
+        within,
+    };
+    let late = runtime.block_on(engine.search(asked(Duration::ZERO)));
+    assert!(matches!(late, Err(EngineError::TimedOut)), "{late:?}");
+    let answer = runtime.block_on(engine.search(asked(Duration::MAX)));
+    assert_eq!(answer.unwrap().hits[0].key, "item-3");
 }
 
 #[test]
