@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         embedder.backbone().run_with(&pixels, &options)?;
     }
     println!(
-        "open {:.2} ms, run {:.2} ms",
+        "open {:.2} ms, run {:.3} ms",
         ms(opened),
         ms(start.elapsed()) / f64::from(runs.max(1))
     );

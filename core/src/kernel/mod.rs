@@ -21,6 +21,7 @@ pub(crate) mod pack;
 mod prefetch;
 pub(crate) mod requantise;
 pub(crate) mod signs;
+pub(crate) mod stem;
 pub(crate) mod weighted_sum;
 
 pub(crate) use cpu::Cpu;

@@ -1,10 +1,11 @@
-//! Convolutions: depthwise row by row, pointwise in place, all others as a product of laid-out
-//! windows (im2col) with the weight matrix.
+//! Convolutions: depthwise row by row, pointwise in place, the first by a kernel of its own, all others as a product of
+//! laid-out windows (im2col) with the weight matrix.
 
 use super::description::{Convolution, Packing};
 use super::execute::{Job, Map, Split};
 use super::layout::Layout;
 use super::memory::panel_locations;
+use super::stem;
 use crate::kernel::depthwise::{Depthwise, depthwise_row};
 use crate::kernel::gemm::{Rows, RowsMut, Weights, gemm};
 use crate::kernel::requantise::Requantise;
@@ -18,6 +19,10 @@ pub(super) fn run(
 ) {
     let input = job.inputs[0];
     let outputs = job.plan.description.layers[job.layer].channels;
+    if let Some(kernel) = stem::kernel(job) {
+        let block = block(job, convolution, 0);
+        return stem::run(job, kernel, convolution, block, out, split, scratch);
+    }
     match convolution.packing(input.channels, outputs) {
         Packing::Depthwise => depthwise(job, convolution, out, split, scratch),
         Packing::Matrix if convolution.groups > 1 => {

@@ -13,6 +13,7 @@ mod layout;
 mod maps;
 mod memory;
 mod network;
+mod stem;
 #[cfg(test)]
 mod tests;
 
@@ -59,6 +60,8 @@ struct Parameters {
     bias: Vec<i32>,
     sums: Vec<i32>,
     multiplier: Vec<f32>,
+    /// Weights as the kernel for the first convolution reads them; empty for others.
+    stem: Vec<u8>,
     bounded: bool,
     pair_safe: bool,
 }
@@ -85,7 +88,8 @@ impl Plan {
             .map(|layer| match &layer.operator {
                 Operator::Convolution(convolution) => {
                     let inputs = description.channels(layer.inputs[0]);
-                    Parameters::read(&whole[blob.clone()], convolution, inputs, layer.channels)
+                    let channels = [inputs, layer.channels];
+                    Parameters::read(&whole[blob.clone()], convolution, layer.inputs[0], channels)
                         .map_err(|reason| format!("layer {}: {reason}", layer.name))
                 }
                 _ => Ok(Parameters::default()),
@@ -184,8 +188,8 @@ impl Parameters {
     fn read(
         blob: &[u8],
         convolution: &Convolution,
-        inputs: usize,
-        outputs: usize,
+        input: usize,
+        [inputs, outputs]: [usize; 2],
     ) -> Result<Self, String> {
         let mut parameters = Self {
             pair_safe: true,
@@ -199,6 +203,7 @@ impl Parameters {
             let (weights, rest) = blob[start..].split_at(weights);
             let survey = survey(weights, width);
             parameters.pair_safe &= survey.pair_safe;
+            parameters.stem = stem::weights(convolution, input, [inputs, outputs], weights);
             parameters.sums.extend(survey.sums);
             let words = rest[..8 * padded].as_chunks::<4>().0;
             let (bias, multiplier) = words.split_at(padded);

@@ -36,6 +36,6 @@ fn add(left: &[u8], right: &[u8], factors: [f32; 2], rounding: Rounding, out: &m
 }
 
 #[target_feature(enable = "avx2")]
-fn accumulate(values: &[u8], sums: &mut [u32]) {
+pub(super) fn accumulate(values: &[u8], sums: &mut [u32]) {
     generic::accumulate(values, sums);
 }

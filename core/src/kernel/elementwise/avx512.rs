@@ -1,4 +1,4 @@
-//! Sixty-four products at a time with AVX-512. All else is AVX2's.
+//! Sixty-four products or sums at a time with AVX-512. All else is AVX2's.
 
 #![allow(unsafe_code)]
 
@@ -16,20 +16,34 @@ pub(super) fn elementwise(cpu: Cpu) -> Option<Elementwise> {
         // SAFETY: this is given away only if the processor has AVX-512.
         multiply: |values, zero, factors, rounding, out| unsafe {
             let bounded = factors.iter().all(|factor| factor.abs() <= LARGEST);
-            match bounded && zero.abs().max(rounding.zero.abs()) <= LARGEST && factors.len() >= 64 {
+            match bounded && is_byte(zero) && rounding.zero.abs() <= LARGEST && factors.len() >= 64
+            {
                 true => multiply(values, zero, factors, rounding, out),
                 false => avx2::multiply(values, zero, factors, rounding, out),
+            }
+        },
+        // SAFETY: as above.
+        accumulate: |values, sums| unsafe {
+            match sums.len() >= 64 {
+                true => accumulate(values, sums),
+                false => avx2::accumulate(values, sums),
             }
         },
         ..others
     })
 }
 
-/// Rows of 64 factors or more; the last 64 may overlap with those before. Values are unpacked inside of lanes, which packing
+fn is_byte(x: f32) -> bool {
+    (0.0..=255.0).contains(&x) && x.fract() == 0.0
+}
+
+/// Rows of 64 factors or more, and a zero point that is a byte; the last 64 may overlap with those before. Values are unpacked inside of lanes, which packing
 /// undoes; factors stand in the same order.
 #[target_feature(enable = "avx512f,avx512bw")]
 fn multiply(values: &[u8], zero: f32, factors: &[f32], rounding: Rounding, out: &mut [u8]) {
-    let zero = _mm512_set1_ps(zero);
+    // A byte below these sixteen bits is the float 2²³ more than it: no conversion is needed.
+    let exponent = _mm512_set1_epi16(0x4b00);
+    let zero = _mm512_set1_ps(8_388_608.0 + zero);
     let added = _mm512_set1_ps(rounding.zero);
     let low = _mm512_set1_epi8((rounding.low as u8).cast_signed());
     let high = _mm512_set1_epi8((rounding.high as u8).cast_signed());
@@ -57,13 +71,13 @@ fn multiply(values: &[u8], zero: f32, factors: &[f32], rounding: Rounding, out: 
                 _mm512_unpackhi_epi8(values, none),
             ];
             let scaled = |values: __m512i, factors: __m512| {
-                let x = _mm512_mul_ps(_mm512_sub_ps(_mm512_cvtepi32_ps(values), zero), factors);
-                _mm512_cvtps_epi32(_mm512_add_ps(x, added))
+                let x = _mm512_sub_ps(_mm512_castsi512_ps(values), zero);
+                _mm512_cvtps_epi32(_mm512_add_ps(_mm512_mul_ps(x, factors), added))
             };
-            let a = scaled(_mm512_unpacklo_epi16(low_half, none), factors[0]);
-            let b = scaled(_mm512_unpackhi_epi16(low_half, none), factors[1]);
-            let c = scaled(_mm512_unpacklo_epi16(high_half, none), factors[2]);
-            let d = scaled(_mm512_unpackhi_epi16(high_half, none), factors[3]);
+            let a = scaled(_mm512_unpacklo_epi16(low_half, exponent), factors[0]);
+            let b = scaled(_mm512_unpackhi_epi16(low_half, exponent), factors[1]);
+            let c = scaled(_mm512_unpacklo_epi16(high_half, exponent), factors[2]);
+            let d = scaled(_mm512_unpackhi_epi16(high_half, exponent), factors[3]);
             // Both packings saturate, which is a clamp to 0 and 255.
             let mut bytes = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
             if clamps {
@@ -71,6 +85,56 @@ fn multiply(values: &[u8], zero: f32, factors: &[f32], rounding: Rounding, out: 
             }
             // SAFETY: 64 bytes stand there, the rows being equally long.
             unsafe { _mm512_storeu_si512(out.as_mut_ptr().add(first).cast(), bytes) };
+        }
+    }
+}
+
+/// Rows of 64 values or more; of the last 64 those are left out that were added before.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn accumulate(values: &[u8], sums: &mut [u32]) {
+    let columns = sums.len();
+    let none = _mm512_setzero_si512();
+    for start in (0..columns).step_by(64) {
+        let first = start.min(columns - 64);
+        // In 16 bits as long as they hold the sums.
+        for rows in values.chunks(256 * columns) {
+            let mut even = none;
+            let mut odd = none;
+            for row in rows.chunks_exact(columns) {
+                // SAFETY: 64 values stand behind the first.
+                let row = unsafe { _mm512_loadu_si512(row.as_ptr().add(first).cast()) };
+                even = _mm512_add_epi16(even, _mm512_and_si512(row, _mm512_set1_epi16(0xff)));
+                odd = _mm512_add_epi16(odd, _mm512_srli_epi16::<8>(row));
+            }
+            let low = _mm512_unpacklo_epi16(even, odd);
+            let high = _mm512_unpackhi_epi16(even, odd);
+            let order = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+            let halves = [
+                _mm512_permutex2var_epi64(low, order, high),
+                _mm512_permutex2var_epi64(low, _mm512_add_epi64(order, _mm512_set1_epi64(4)), high),
+            ];
+            for (at, half) in halves.into_iter().enumerate() {
+                for (quarter, few) in [
+                    _mm512_castsi512_si256(half),
+                    _mm512_extracti64x4_epi64::<1>(half),
+                ]
+                .into_iter()
+                .enumerate()
+                {
+                    let place = 32 * at + 16 * quarter;
+                    let old = (start - first).saturating_sub(place);
+                    let new = u16::MAX.checked_shl(old as u32).unwrap_or(0);
+                    // SAFETY: 64 sums stand behind the first.
+                    unsafe {
+                        let to = sums.as_mut_ptr().add(first + place).cast::<i32>();
+                        let sum = _mm512_add_epi32(
+                            _mm512_loadu_si512(to.cast()),
+                            _mm512_cvtepu16_epi32(few),
+                        );
+                        _mm512_mask_storeu_epi32(to, new, sum);
+                    }
+                }
+            }
         }
     }
 }

@@ -30,12 +30,12 @@ impl Rows<'_> {
 
 impl RowsMut<'_> {
     /// Whether each row has `width` bytes of its own.
-    pub(super) fn hold(&self, width: usize) -> bool {
+    pub(in crate::kernel) fn hold(&self, width: usize) -> bool {
         (self.count < 2 || width <= self.stride) && holds(self.data, self.count, self.stride, width)
     }
 
     /// Where row `i` begins.
-    pub(super) fn row(&mut self, i: usize) -> *mut u8 {
+    pub(in crate::kernel) fn row(&mut self, i: usize) -> *mut u8 {
         self.data.as_mut_ptr().wrapping_add(i * self.stride)
     }
 }

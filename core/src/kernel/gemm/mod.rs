@@ -79,7 +79,6 @@ pub(crate) fn gemm(cpu: Cpu) -> Gemm {
 }
 
 /// Packs `outputs × inputs` weights, row by row.
-#[cfg(any(test, feature = "build"))]
 pub(crate) fn pack(weights: &[i8], outputs: usize, inputs: usize) -> Vec<u8> {
     assert_eq!(weights.len(), outputs * inputs, "weights do not match");
     let groups = inputs.next_multiple_of(8) / TAPS;
