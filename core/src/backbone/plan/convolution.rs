@@ -6,9 +6,12 @@ use super::execute::{Job, Map, Split};
 use super::layout::Layout;
 use super::memory::panel_locations;
 use super::stem;
-use crate::kernel::depthwise::{Depthwise, depthwise_row};
+use crate::kernel::depthwise::{Depthwise, depthwise_rows};
 use crate::kernel::gemm::{Rows, RowsMut, Weights, gemm};
 use crate::kernel::requantise::Requantise;
+
+/// Rows of a depthwise layer's output that a kernel works on at a time, so that weights are read once for all of them.
+const ROWS_AT_ONCE: usize = 8;
 
 pub(super) fn run(
     job: &Job<'_>,
@@ -211,29 +214,24 @@ fn depthwise(
         None => unreachable!("shapes were worked out before"),
     };
     let (top, left) = (front(0), front(1));
-    let kernel = depthwise_row(job.cpu);
+    let kernel = depthwise_rows(job.cpu);
     let row = width * input.stride;
     let columns = job.shape[1];
     split.run(out, columns, scratch, &|first, out, _| {
-        for (at, out) in out.chunks_exact_mut(columns * split.stride).enumerate() {
-            let y = (first / columns + at) * stride;
-            let mut rows = [&job.row[..row]; 5];
-            for (ky, slot) in rows[..size].iter_mut().enumerate() {
+        let step = ROWS_AT_ONCE * columns * split.stride;
+        for (at, out) in out.chunks_mut(step).enumerate() {
+            let y = (first / columns + at * ROWS_AT_ONCE) * stride;
+            let count = out.len() / (columns * split.stride);
+            let mut rows = [&job.row[..row]; (ROWS_AT_ONCE - 1) * 2 + 5];
+            let rows = &mut rows[..(count - 1) * stride + size];
+            for (ky, slot) in rows.iter_mut().enumerate() {
                 if let Some(y) = (y + ky).checked_sub(top)
                     && y < height
                 {
                     *slot = &input.data[y * row..(y + 1) * row];
                 }
             }
-            kernel(
-                &rows[..size],
-                width,
-                input.zero,
-                left,
-                &weights,
-                &requantise,
-                out,
-            );
+            kernel(rows, width, input.zero, left, &weights, &requantise, out);
         }
     });
 }

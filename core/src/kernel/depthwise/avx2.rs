@@ -9,10 +9,10 @@
 use std::arch::x86_64::*;
 
 use super::super::requantise::avx2::{Rule, narrow_interleaved};
-use super::{Cpu, Depthwise, DepthwiseRow, Input, OUTPUTS, Requantise, check, place};
+use super::{Cpu, Depthwise, DepthwiseRows, Input, OUTPUTS, Requantise, check, each_row, place};
 
-pub(super) fn depthwise_row(cpu: Cpu) -> Option<DepthwiseRow> {
-    cpu.has_avx2().then_some(run as DepthwiseRow)
+pub(super) fn depthwise_rows(cpu: Cpu) -> Option<DepthwiseRows> {
+    cpu.has_avx2().then_some(run as DepthwiseRows)
 }
 
 // Reached only through the function above.
@@ -32,14 +32,16 @@ fn run(
         zero: zero_in,
         pad_left,
     };
-    // SAFETY: `depthwise_row` gives this function away only if the processor has AVX2; the lengths
-    // were checked above, and the number of rows is the window's.
-    unsafe {
-        match (weights.size, weights.stride) {
-            (3, 1) => all_blocks::<3, 1, 2>(rows, &input, weights, requantise, out),
-            (3, _) => all_blocks::<3, 2, 2>(rows, &input, weights, requantise, out),
-            (_, 1) => all_blocks::<5, 1, 3>(rows, &input, weights, requantise, out),
-            _ => all_blocks::<5, 2, 3>(rows, &input, weights, requantise, out),
+    for (rows, out) in each_row(rows, weights, out) {
+        // SAFETY: `depthwise_rows` gives this function away only if the processor has AVX2; the lengths
+        // were checked above, and the number of rows is the window's.
+        unsafe {
+            match (weights.size, weights.stride) {
+                (3, 1) => all_blocks::<3, 1, 2>(rows, &input, weights, requantise, out),
+                (3, _) => all_blocks::<3, 2, 2>(rows, &input, weights, requantise, out),
+                (_, 1) => all_blocks::<5, 1, 3>(rows, &input, weights, requantise, out),
+                _ => all_blocks::<5, 2, 3>(rows, &input, weights, requantise, out),
+            }
         }
     }
 }

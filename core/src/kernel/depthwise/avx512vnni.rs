@@ -8,10 +8,10 @@ mod wide;
 use std::arch::x86_64::*;
 
 use super::super::requantise::avx512::{Packed, Rule};
-use super::{BLOCK, Cpu, Depthwise, DepthwiseRow, Input, OUTPUTS, Requantise, check};
+use super::{BLOCK, Cpu, Depthwise, DepthwiseRows, Input, OUTPUTS, Requantise, check, each_row};
 
-pub(super) fn depthwise_row(cpu: Cpu) -> Option<DepthwiseRow> {
-    cpu.has_avx512_vnni().then_some(run as DepthwiseRow)
+pub(super) fn depthwise_rows(cpu: Cpu) -> Option<DepthwiseRows> {
+    cpu.has_avx512_vnni().then_some(run as DepthwiseRows)
 }
 
 // Reached only through the function above.
@@ -31,8 +31,8 @@ fn run(
         zero: zero_in,
         pad_left,
     };
-    // SAFETY: `depthwise_row` gives this function away only if the processor has AVX-512 VNNI; the
-    // lengths were checked above, and the number of rows is the window's.
+    // SAFETY: `depthwise_rows` gives this function away only if the processor has AVX-512 VNNI; the
+    // lengths were checked above.
     unsafe {
         match (weights.size, weights.stride) {
             (3, 1) => all_blocks::<3, 1, 1, 6, 3>(rows, &input, weights, requantise, out),
@@ -64,18 +64,18 @@ unsafe fn all_blocks<
     let linear = Packed::<false, false, false>::new(requantise);
     let clamped = Packed::<false, false, true>::new(requantise);
     let hard_swish = Packed::<true, false, false>::new(requantise);
-    let enough = out.len() >= 4 * input.location;
     let mut start = 0;
     while start + wide::WIDE <= input.location {
         // SAFETY: tables are padded to sixteen channels; each location has sixty-four bytes from `start` on.
         unsafe {
             let block = wide::Block::<SIZE>::new::<STRIDE>(weights, requantise, start);
+            let rows = each_row(rows, weights, out);
             if let Some(packed) = &linear {
-                block.row::<STRIDE, SLOTS, _, _>(packed, rows, input, start, out);
+                block.rows::<STRIDE, SLOTS, _, _>(packed, rows, input, start);
             } else if let Some(packed) = &clamped {
-                block.row::<STRIDE, SLOTS, _, _>(packed, rows, input, start, out);
+                block.rows::<STRIDE, SLOTS, _, _>(packed, rows, input, start);
             } else if let Some(packed) = &hard_swish {
-                block.row::<STRIDE, SLOTS, _, _>(packed, rows, input, start, out);
+                block.rows::<STRIDE, SLOTS, _, _>(packed, rows, input, start);
             } else {
                 break;
             }
@@ -89,16 +89,19 @@ unsafe fn all_blocks<
         // bytes from `first` on in each location, and `LONG` says which.
         unsafe {
             let block = Block::<SIZE, GROUPS>::new(weights, requantise, first);
-            if input.location == 8 {
-                block.row::<STRIDE, false>(&rule, rows, input, first, out);
-            } else if let (Some(packed), true) = (&linear, enough) {
-                block.fours::<STRIDE, WIDE, _, _>(packed, rows, input, first, out);
-            } else if let (Some(packed), true) = (&clamped, enough) {
-                block.fours::<STRIDE, WIDE, _, _>(packed, rows, input, first, out);
-            } else if let (Some(packed), true) = (&hard_swish, enough) {
-                block.fours::<STRIDE, WIDE, _, _>(packed, rows, input, first, out);
-            } else {
-                block.row::<STRIDE, true>(&rule, rows, input, first, out);
+            for (rows, out) in each_row(rows, weights, out) {
+                let enough = out.len() >= 4 * input.location;
+                if input.location == 8 {
+                    block.row::<STRIDE, false>(&rule, rows, input, first, out);
+                } else if let (Some(packed), true) = (&linear, enough) {
+                    block.fours::<STRIDE, WIDE, _, _>(packed, rows, input, first, out);
+                } else if let (Some(packed), true) = (&clamped, enough) {
+                    block.fours::<STRIDE, WIDE, _, _>(packed, rows, input, first, out);
+                } else if let (Some(packed), true) = (&hard_swish, enough) {
+                    block.fours::<STRIDE, WIDE, _, _>(packed, rows, input, first, out);
+                } else {
+                    block.row::<STRIDE, true>(&rule, rows, input, first, out);
+                }
             }
         }
     }

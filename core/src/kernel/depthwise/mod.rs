@@ -1,4 +1,4 @@
-//! Depthwise convolutions, a row of the output at a time, with requantisation.
+//! Depthwise convolutions, some rows of the output at a time, with requantisation.
 //!
 //! Each channel has a window of its own, 3×3 or 5×5. Sums are exact in 32 bits, so that all
 //! implementations agree bit for bit. Four taps of one column stand together in the packed weights
@@ -48,13 +48,13 @@ struct Input {
     pad_left: usize,
 }
 
-/// One row of the output: `out[x][c] = requantise(bias[c] + Σ rows[ky][x·stride + kx - pad_left][c] ·
+/// Some rows of the output: `out[y][x][c] = requantise(bias[c] + Σ rows[y·stride + ky][x·stride + kx - pad_left][c] ·
 /// w[c][ky][kx])`.
 ///
-/// `rows` are `size` rows of `width` locations; a row outside of the image is one that is filled with
-/// `zero_in`, and so are the columns outside of it. `out` has one location an output. What is written
-/// to the padding channels means nothing. Panics when the lengths disagree.
-pub(crate) type DepthwiseRow = fn(
+/// `rows` are the `size + (count - 1)·stride` rows of `width` locations that `count` rows of the output look at; a row
+/// outside of the image is one that is filled with `zero_in`, and so are the columns outside of it. `out` has one
+/// location an output. What is written to the padding channels means nothing. Panics when the lengths disagree.
+pub(crate) type DepthwiseRows = fn(
     rows: &[&[u8]],
     width: usize,
     zero_in: u8,
@@ -65,17 +65,17 @@ pub(crate) type DepthwiseRow = fn(
 );
 
 /// The fastest implementation for a processor.
-pub(crate) fn depthwise_row(cpu: Cpu) -> DepthwiseRow {
+pub(crate) fn depthwise_rows(cpu: Cpu) -> DepthwiseRows {
     #[cfg(target_arch = "x86_64")]
-    let fast = avx512vnni::depthwise_row(cpu).or_else(|| avx2::depthwise_row(cpu));
+    let fast = avx512vnni::depthwise_rows(cpu).or_else(|| avx2::depthwise_rows(cpu));
     #[cfg(target_arch = "aarch64")]
-    let fast = sdot::depthwise_row(cpu).or_else(|| neon::depthwise_row(cpu));
+    let fast = sdot::depthwise_rows(cpu).or_else(|| neon::depthwise_rows(cpu));
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let fast = {
         let _ = cpu;
         None
     };
-    fast.unwrap_or(generic::depthwise_row)
+    fast.unwrap_or(generic::depthwise_rows)
 }
 
 /// Packs `weights[c][ky][kx]` with zeros for what is missing to a multiple of 16 channels and of 4
@@ -120,6 +120,17 @@ fn place(size: usize, c: usize, ky: usize, kx: usize) -> usize {
         + ky % TAPS
 }
 
+/// The input's rows and the bytes of each row of the output.
+fn each_row<'a>(
+    rows: &'a [&'a [u8]],
+    weights: &Depthwise<'_>,
+    out: &'a mut [u8],
+) -> impl Iterator<Item = (&'a [&'a [u8]], &'a mut [u8])> {
+    let windows = rows.windows(weights.size).step_by(weights.stride);
+    let row = out.len() / windows.len().max(1);
+    windows.zip(out.chunks_exact_mut(row.max(1)))
+}
+
 /// What the unsafe code of all implementations relies on.
 fn check(
     rows: &[&[u8]],
@@ -136,14 +147,16 @@ fn check(
         weights.size,
         weights.stride
     );
-    assert_eq!(rows.len(), weights.size, "rows do not match");
+    let more = rows.len().checked_sub(weights.size);
+    let count = more.filter(|more| more.is_multiple_of(weights.stride));
+    let count = count.map(|more| more / weights.stride + 1);
     let row = width.checked_mul(location);
     assert!(
         rows.iter().all(|bytes| Some(bytes.len()) == row),
         "lengths of rows do not match"
     );
     assert!(
-        location > 0 && out.len().is_multiple_of(location),
+        count.is_some_and(|count| location > 0 && out.len().is_multiple_of(count * location)),
         "outputs do not match"
     );
     assert_eq!(

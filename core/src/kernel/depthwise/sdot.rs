@@ -8,10 +8,12 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::super::requantise::neon::{Rule, multipliers};
-use super::{BLOCK, Cpu, Depthwise, DepthwiseRow, Input, OUTPUTS, Requantise, block_length, check};
+use super::{
+    BLOCK, Cpu, Depthwise, DepthwiseRows, Input, OUTPUTS, Requantise, block_length, check, each_row,
+};
 
-pub(super) fn depthwise_row(cpu: Cpu) -> Option<DepthwiseRow> {
-    cpu.has_sdot().then_some(run as DepthwiseRow)
+pub(super) fn depthwise_rows(cpu: Cpu) -> Option<DepthwiseRows> {
+    cpu.has_sdot().then_some(run as DepthwiseRows)
 }
 
 // Reached only through the function above.
@@ -31,14 +33,16 @@ fn run(
         zero: zero_in,
         pad_left,
     };
-    // SAFETY: `depthwise_row` gives this function away only if the processor has dot products; the
-    // lengths were checked above, and the number of rows is the window's.
-    unsafe {
-        match (weights.size, weights.stride) {
-            (3, 1) => all_blocks::<3, 1, 1>(rows, &input, weights, requantise, out),
-            (3, _) => all_blocks::<3, 2, 1>(rows, &input, weights, requantise, out),
-            (_, 1) => all_blocks::<5, 1, 2>(rows, &input, weights, requantise, out),
-            _ => all_blocks::<5, 2, 2>(rows, &input, weights, requantise, out),
+    for (rows, out) in each_row(rows, weights, out) {
+        // SAFETY: `depthwise_rows` gives this function away only if the processor has dot products; the
+        // lengths were checked above, and the number of rows is the window's.
+        unsafe {
+            match (weights.size, weights.stride) {
+                (3, 1) => all_blocks::<3, 1, 1>(rows, &input, weights, requantise, out),
+                (3, _) => all_blocks::<3, 2, 1>(rows, &input, weights, requantise, out),
+                (_, 1) => all_blocks::<5, 1, 2>(rows, &input, weights, requantise, out),
+                _ => all_blocks::<5, 2, 2>(rows, &input, weights, requantise, out),
+            }
         }
     }
 }

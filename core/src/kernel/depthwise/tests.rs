@@ -13,7 +13,8 @@ struct Case {
     size: usize,
     stride: usize,
     width: usize,
-    outputs: usize,
+    /// Rows and columns of the output.
+    outputs: [usize; 2],
     pad_left: usize,
     zero_in: u8,
     rows: Vec<Vec<u8>>,
@@ -30,7 +31,7 @@ impl Case {
     }
 
     /// Runs a kernel, then gives the outputs without padding.
-    fn run(&self, kernel: DepthwiseRow) -> Vec<u8> {
+    fn run(&self, kernel: DepthwiseRows) -> Vec<u8> {
         let padded = self.channels.next_multiple_of(OUTPUTS);
         let packed = pack(&self.weights, self.channels, self.size);
         let sums = self.weights.chunks_exact(self.size * self.size);
@@ -63,7 +64,8 @@ impl Case {
             bounded: activation.is_bounded(&multiplier),
         };
         let rows: Vec<&[u8]> = self.rows.iter().map(|row| &row[..]).collect();
-        let mut out = vec![0xAB; self.outputs * self.location()];
+        let [count, columns] = self.outputs;
+        let mut out = vec![0xAB; count * columns * self.location()];
         let (zero, pad) = (self.zero_in, self.pad_left);
         kernel(
             &rows,
@@ -83,7 +85,8 @@ impl Case {
     /// The definition over weights that are not packed.
     fn naive(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        for x in 0..self.outputs {
+        let [count, columns] = self.outputs;
+        for (y, x) in (0..count).flat_map(|y| (0..columns).map(move |x| (y, x))) {
             for c in 0..self.channels {
                 let mut sum = i64::from(self.bias[c]);
                 for ky in 0..self.size {
@@ -91,7 +94,10 @@ impl Case {
                         let column = (x * self.stride + kx) as isize - self.pad_left as isize;
                         let inside = (0..self.width as isize).contains(&column);
                         let value = match inside {
-                            true => self.rows[ky][column as usize * self.location() + c],
+                            true => {
+                                let row = &self.rows[y * self.stride + ky];
+                                row[column as usize * self.location() + c]
+                            }
                             false => self.zero_in,
                         };
                         let weight = self.weights[(c * self.size + ky) * self.size + kx];
@@ -111,13 +117,15 @@ impl Case {
 
 fn cases() -> impl Strategy<Value = Case> {
     let window = (prop_oneof![Just(3usize), Just(5)], 1..3usize, 0..5usize);
-    (1..50usize, 1..12usize, 1..12usize, window).prop_flat_map(
+    let channels = prop_oneof![1..50usize, 60..150usize];
+    let outputs = [1..4usize, 1..12usize];
+    (channels, 1..12usize, outputs, window).prop_flat_map(
         |(channels, width, outputs, (size, stride, pad_left))| {
             let byte = prop_oneof![Just(0u8), Just(255), any::<u8>(), any::<u8>()];
             let weight = prop_oneof![Just(-127i8), Just(127), -127..=127i8, -127..=127i8];
             let row = vec(byte, width * channels.next_multiple_of(8));
             (
-                vec(row, size),
+                vec(row, (outputs[0] - 1) * stride + size),
                 vec(weight, channels * size * size),
                 vec(-100_000..100_000i32, channels),
                 vec(1e-5..0.01f32, channels),
@@ -155,20 +163,20 @@ macro_rules! suite {
             fn equals_the_specification() {
                 let Some(kernel) = $kernel else { return };
                 proptest!(ProptestConfig::with_cases(400), |(case in cases())| {
-                    prop_assert_eq!(case.run(kernel), case.run(generic::depthwise_row));
+                    prop_assert_eq!(case.run(kernel), case.run(generic::depthwise_rows));
                 });
             }
 
             #[test]
             #[should_panic(expected = "lengths of rows do not match")]
             fn refuses_short_rows() {
-                let kernel: DepthwiseRow = $kernel.unwrap_or(generic::depthwise_row);
+                let kernel: DepthwiseRows = $kernel.unwrap_or(generic::depthwise_rows);
                 let case = Case {
                     channels: 8,
                     size: 3,
                     stride: 1,
                     width: 2,
-                    outputs: 2,
+                    outputs: [1, 2],
                     pad_left: 1,
                     zero_in: 0,
                     rows: vec![vec![0; 16], vec![0; 15], vec![0; 16]],
@@ -184,23 +192,23 @@ macro_rules! suite {
     };
 }
 
-suite!(generic_, Some(generic::depthwise_row as DepthwiseRow));
+suite!(generic_, Some(generic::depthwise_rows as DepthwiseRows));
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::*;
-    suite!(avx2_, avx2::depthwise_row(Cpu::native()));
-    suite!(avx512_vnni_, avx512vnni::depthwise_row(Cpu::native()));
+    suite!(avx2_, avx2::depthwise_rows(Cpu::native()));
+    suite!(avx512_vnni_, avx512vnni::depthwise_rows(Cpu::native()));
 }
 #[cfg(target_arch = "aarch64")]
 mod arm {
     use super::*;
-    suite!(neon_, neon::depthwise_row(Cpu::native()));
-    suite!(sdot_, sdot::depthwise_row(Cpu::native()));
+    suite!(neon_, neon::depthwise_rows(Cpu::native()));
+    suite!(sdot_, sdot::depthwise_rows(Cpu::native()));
 }
 
 proptest! {
     #[test]
     fn the_specification_is_the_definition(case in cases()) {
-        prop_assert_eq!(case.run(generic::depthwise_row), case.naive());
+        prop_assert_eq!(case.run(generic::depthwise_rows), case.naive());
     }
 }

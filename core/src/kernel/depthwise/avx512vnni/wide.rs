@@ -78,13 +78,39 @@ impl<const SIZE: usize> Block<SIZE> {
         }
     }
 
-    /// All outputs, one after the other, while sums of the next `SLOTS - 1` grow beside: as many as a column may be part
-    /// of.
+    /// Row by row.
     ///
     /// # Safety
-    /// [`check`](super::super::check) must have passed; each location must have sixty-four bytes from `first` on.
+    /// [`check`](super::super::check) must have passed, of which `rows` come; each location must have sixty-four bytes
+    /// from `first` on.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    pub(super) unsafe fn row<
+    pub(super) unsafe fn rows<
+        'a,
+        const STRIDE: usize,
+        const SLOTS: usize,
+        const HARD_SWISH: bool,
+        const CLAMP: bool,
+    >(
+        &self,
+        packed: &Packed<HARD_SWISH, false, CLAMP>,
+        rows: impl Iterator<Item = (&'a [&'a [u8]], &'a mut [u8])>,
+        input: &Input,
+        first: usize,
+    ) {
+        for (rows, out) in rows {
+            // SAFETY: as the caller says.
+            unsafe { self.row::<STRIDE, SLOTS, _, _>(packed, rows, input, first, out) };
+        }
+    }
+
+    /// All outputs of a row, one after the other, while sums of the next `SLOTS - 1` grow beside: as many as a column may
+    /// be part of.
+    ///
+    /// # Safety
+    /// As for [`Self::rows`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    #[inline]
+    unsafe fn row<
         const STRIDE: usize,
         const SLOTS: usize,
         const HARD_SWISH: bool,
