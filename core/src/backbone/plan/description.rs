@@ -294,6 +294,9 @@ impl Convolution {
             self.hard_swish.unwrap_or_default(),
             self.residual.unwrap_or_default(),
         ])?;
+        if let Some(scale) = self.hard_swish.filter(|scale| *scale <= 0.0) {
+            return Err(format!("a HardSwish's scale is above 0, found {scale}"));
+        }
         self.range.check()?;
         let length = self.length(inputs, outputs);
         match self.weights.checked_add(length) {
@@ -308,7 +311,9 @@ impl Convolution {
     pub(in crate::backbone) fn activation(&self) -> Activation {
         match self.hard_swish {
             None => Activation::Linear,
-            Some(scale) => Activation::HardSwish { scale },
+            Some(scale) => Activation::HardSwish {
+                three: 3.0 * scale.sqrt(),
+            },
         }
     }
 

@@ -59,6 +59,7 @@ pub(super) struct Plan {
 struct Parameters {
     bias: Vec<i32>,
     sums: Vec<i32>,
+    /// With the root of the scale of a HardSwish inside.
     multiplier: Vec<f32>,
     /// Weights as the kernel for the first convolution reads them; empty for others.
     stem: Vec<u8>,
@@ -211,6 +212,10 @@ impl Parameters {
             parameters.bias.extend(bias.iter().map(integer));
             let multiplier = multiplier.iter().copied().map(f32::from_le_bytes);
             parameters.multiplier.extend(multiplier);
+        }
+        if let Some(scale) = convolution.hard_swish {
+            let root = scale.sqrt();
+            parameters.multiplier.iter_mut().for_each(|m| *m *= root);
         }
         description::check_factors(&parameters.multiplier)?;
         parameters.bounded = convolution.activation().is_bounded(&parameters.multiplier);

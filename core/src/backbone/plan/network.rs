@@ -170,7 +170,7 @@ impl Layout<'_> {
             (None, None) => (out, convolution.range.zero - f32::from(layer.zero)),
         };
         let units = match convolution.hard_swish {
-            Some(_) => 1.0,
+            Some(scale) => scale.sqrt().recip(),
             None => out.scale,
         };
         let parameters = &self.plan.parameters[at];

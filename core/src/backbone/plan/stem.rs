@@ -3,10 +3,11 @@
 
 use super::description::Convolution;
 use super::execute::{Job, Split};
+use crate::kernel::Cpu;
 use crate::kernel::gemm::{RowsMut, Weights};
 use crate::kernel::requantise::Requantise;
 use crate::kernel::stem::{
-    DEPTH, EMPTY, LONGEST_STRIDE, OUTPUTS_AT_ONCE, Patch, SIZE, Stem, stem, widen,
+    DEPTH, EMPTY, INPUTS, LONGEST_STRIDE, OUTPUTS_AT_ONCE, Patch, SIZE, Stem, stem, widen,
 };
 
 /// The weights for it, a copy; empty for another convolution, or where the processor has no such kernel.
@@ -18,7 +19,8 @@ pub(super) fn weights(
 ) -> Vec<u8> {
     let [inputs, outputs] = channels;
     let window = &convolution.window;
-    let fits = input == 0
+    let fits = stem(Cpu::native()).is_some()
+        && input == 0
         && inputs == DEPTH
         && convolution.groups == 1
         && convolution.residual.is_none()
@@ -47,6 +49,7 @@ pub(super) fn run(
     scratch: &mut [Vec<u8>],
 ) {
     let weights = Weights {
+        inputs: INPUTS,
         packed: &job.plan.parameters[job.layer].stem,
         ..weights
     };

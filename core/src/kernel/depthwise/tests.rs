@@ -52,7 +52,7 @@ impl Case {
         };
         let activation = match self.hard_swish {
             false => Activation::Linear,
-            true => Activation::HardSwish { scale: 1.5 },
+            true => Activation::HardSwish { three: 3.5 },
         };
         let requantise = Requantise {
             multiplier: &multiplier,
@@ -106,7 +106,7 @@ impl Case {
                 }
                 let mut x = sum as f32 * self.multiplier[c];
                 if self.hard_swish {
-                    x *= (x + 3.0).clamp(0.0, 6.0) * 1.5;
+                    x *= (x + 3.5).clamp(0.0, 7.0);
                 }
                 out.push((x + self.zero).clamp(3.0, 250.0).round_ties_even() as u8);
             }
@@ -128,10 +128,16 @@ fn cases() -> impl Strategy<Value = Case> {
                 vec(row, (outputs[0] - 1) * stride + size),
                 vec(weight, channels * size * size),
                 vec(-100_000..100_000i32, channels),
-                vec(1e-5..0.01f32, channels),
+                vec(
+                    (1..1_000u16).prop_map(|step| 1e-5 * f32::from(step)),
+                    channels,
+                ),
                 (
                     any::<u8>(),
-                    prop_oneof![Just(0.0f32), -20.0..280.0f32],
+                    prop_oneof![
+                        Just(0.0f32),
+                        (-200..2_800i16).prop_map(|step| 0.1 * f32::from(step))
+                    ],
                     any::<bool>(),
                 ),
             )

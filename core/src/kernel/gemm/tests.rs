@@ -56,7 +56,7 @@ impl Case {
         };
         let activation = match self.hard_swish {
             false => Activation::Linear,
-            true => Activation::HardSwish { scale: 1.5 },
+            true => Activation::HardSwish { three: 3.5 },
         };
         let requantise = Requantise {
             multiplier: &multiplier,
@@ -115,7 +115,7 @@ impl Case {
                 }
                 let mut x = sum as f32 * self.multiplier[n];
                 if self.hard_swish {
-                    x *= (x + 3.0).clamp(0.0, 6.0) * 1.5;
+                    x *= (x + 3.5).clamp(0.0, 7.0);
                 }
                 if let Some(residual) = &self.residual {
                     x += f32::from(residual[row * self.stride() + n]) * 0.37;
@@ -149,9 +149,15 @@ fn cases() -> impl Strategy<Value = Case> {
             vec(byte, rows * inputs.next_multiple_of(8)),
             vec(weight, outputs * inputs),
             vec(-100_000..100_000i32, outputs),
-            vec(1e-5..0.02f32, outputs),
+            vec(
+                (1..2_000u16).prop_map(|step| 1e-5 * f32::from(step)),
+                outputs,
+            ),
             (
-                prop_oneof![Just(0.0f32), -20.0..280.0f32],
+                prop_oneof![
+                    Just(0.0f32),
+                    (-200..2_800i16).prop_map(|step| 0.1 * f32::from(step))
+                ],
                 0..40u8,
                 200..=255u8,
                 any::<bool>(),

@@ -26,7 +26,7 @@ impl Rule {
             high: _mm256_set1_ps(requantise.high),
             hard_swish: match requantise.activation {
                 Activation::Linear => None,
-                Activation::HardSwish { scale } => Some(_mm256_set1_ps(scale)),
+                Activation::HardSwish { three } => Some(_mm256_set1_ps(three)),
             },
             residual: _mm256_set1_ps(requantise.residual_multiplier),
         }
@@ -42,13 +42,9 @@ impl Rule {
         residual: Option<__m256i>,
     ) -> __m256i {
         let mut x = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), multiplier);
-        if let Some(scale) = self.hard_swish {
-            let gate = _mm256_add_ps(x, _mm256_set1_ps(3.0));
-            let gate = _mm256_min_ps(
-                _mm256_max_ps(gate, _mm256_setzero_ps()),
-                _mm256_set1_ps(6.0),
-            );
-            x = _mm256_mul_ps(x, _mm256_mul_ps(gate, scale));
+        if let Some(three) = self.hard_swish {
+            let gate = _mm256_max_ps(_mm256_add_ps(x, three), _mm256_setzero_ps());
+            x = _mm256_mul_ps(x, _mm256_min_ps(gate, _mm256_add_ps(three, three)));
         }
         if let Some(residual) = residual {
             let residual = _mm256_mul_ps(_mm256_cvtepi32_ps(residual), self.residual);

@@ -26,7 +26,7 @@ impl Rule {
             high: _mm512_set1_ps(requantise.high),
             hard_swish: match requantise.activation {
                 Activation::Linear => None,
-                Activation::HardSwish { scale } => Some(_mm512_set1_ps(scale)),
+                Activation::HardSwish { three } => Some(_mm512_set1_ps(three)),
             },
             residual: _mm512_set1_ps(requantise.residual_multiplier),
         }
@@ -42,13 +42,9 @@ impl Rule {
         residual: Option<__m128i>,
     ) -> __m128i {
         let mut x = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), multiplier);
-        if let Some(scale) = self.hard_swish {
-            let gate = _mm512_add_ps(x, _mm512_set1_ps(3.0));
-            let gate = _mm512_min_ps(
-                _mm512_max_ps(gate, _mm512_setzero_ps()),
-                _mm512_set1_ps(6.0),
-            );
-            x = _mm512_mul_ps(x, _mm512_mul_ps(gate, scale));
+        if let Some(three) = self.hard_swish {
+            let gate = _mm512_max_ps(_mm512_add_ps(x, three), _mm512_setzero_ps());
+            x = _mm512_mul_ps(x, _mm512_min_ps(gate, _mm512_add_ps(three, three)));
         }
         if let Some(residual) = residual {
             let residual = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(residual));
@@ -67,7 +63,9 @@ impl Rule {
 pub(in crate::kernel) struct Packed<const HARD_SWISH: bool, const RESIDUAL: bool, const CLAMP: bool>
 {
     zero: __m512,
-    scale: __m512,
+    three: __m512,
+    /// Twice as much, as an integer.
+    six: __m512i,
     residual: __m512,
     low: __m512i,
     high: __m512i,
@@ -82,9 +80,9 @@ impl<const HARD_SWISH: bool, const RESIDUAL: bool, const CLAMP: bool>
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
     pub(in crate::kernel) fn new(requantise: &Requantise<'_>) -> Option<Self> {
-        let scale = match (requantise.activation, HARD_SWISH) {
+        let three = match (requantise.activation, HARD_SWISH) {
             (Activation::Linear, false) => 0.0,
-            (Activation::HardSwish { scale }, true) => scale,
+            (Activation::HardSwish { three }, true) => three,
             _ => return None,
         };
         let added = requantise.zero.abs();
@@ -101,7 +99,8 @@ impl<const HARD_SWISH: bool, const RESIDUAL: bool, const CLAMP: bool>
         let fits = requantise.bounded && added <= largest && (CLAMP || !is_clamped);
         fits.then(|| Self {
             zero: _mm512_set1_ps(requantise.zero),
-            scale: _mm512_set1_ps(scale),
+            three: _mm512_set1_ps(three),
+            six: _mm512_castps_si512(_mm512_set1_ps(2.0 * three)),
             residual: _mm512_set1_ps(requantise.residual_multiplier),
             low: _mm512_set1_epi8((requantise.low as u8).cast_signed()),
             high: _mm512_set1_epi8((requantise.high as u8).cast_signed()),
@@ -163,10 +162,9 @@ impl<const HARD_SWISH: bool, const RESIDUAL: bool, const CLAMP: bool>
         let mut x = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), multiplier);
         if HARD_SWISH {
             // Floats that are not negative are ordered as integers are, which more units compare.
-            let gate = _mm512_castps_si512(_mm512_add_ps(x, _mm512_set1_ps(3.0)));
-            let six = _mm512_castps_si512(_mm512_set1_ps(6.0));
-            let gate = _mm512_min_epi32(_mm512_max_epi32(gate, _mm512_setzero_si512()), six);
-            x = _mm512_mul_ps(x, _mm512_mul_ps(_mm512_castsi512_ps(gate), self.scale));
+            let gate = _mm512_castps_si512(_mm512_add_ps(x, self.three));
+            let gate = _mm512_min_epi32(_mm512_max_epi32(gate, _mm512_setzero_si512()), self.six);
+            x = _mm512_mul_ps(x, _mm512_castsi512_ps(gate));
         }
         if RESIDUAL {
             let residual = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(residual));

@@ -5,10 +5,13 @@
 //!
 //! ```text
 //! x = sum · multiplier[channel]
-//! x = x · (clamp(x + 3, 0, 6) · scale)     HardSwish only
+//! x = x · clamp(x + 3·root, 0, 6·root)     HardSwish only
 //! x = x + residual · residual_multiplier   with a residual only
 //! y = round_half_to_even(clamp(x + zero, low, high))
 //! ```
+//!
+//! HardSwish is `x · clamp(x + 3, 0, 6) · scale` of real units; with `root = √scale` inside of the multipliers a
+//! multiplication less is needed.
 //!
 //! The input's zero point is inside of the bias that the sum begins with; the output's, less the
 //! residual's times its multiplier, is `zero`, or inside of the bias too where nothing stands between:
@@ -27,11 +30,11 @@ pub(super) mod neon;
 pub(crate) enum Activation {
     /// Nothing but the clamp, which is all that ReLU and ReLU6 are.
     Linear,
-    /// `x · clamp(x + 3, 0, 6) · scale`, for which the multipliers give `x` in real units and `scale`
-    /// is 1/6 over the output's scale.
+    /// `x · clamp(x + 3·root, 0, 6·root)`, for which the multipliers give `root` times real units, and `root` is the root
+    /// of 1/6 over the output's scale.
     HardSwish {
-        /// Above 0.
-        scale: f32,
+        /// `3·root`, above 0.
+        three: f32,
     },
 }
 
@@ -60,7 +63,7 @@ impl Activation {
     pub(crate) fn is_bounded(self, multipliers: &[f32]) -> bool {
         let largest = match self {
             Self::Linear => 0.5,
-            Self::HardSwish { scale } => 0.5 / (6.0 * scale).max(1.0),
+            Self::HardSwish { three } => 0.5 / (2.0 * three).max(1.0),
         };
         multipliers
             .iter()
@@ -72,8 +75,8 @@ impl Requantise<'_> {
     /// The specification.
     pub(super) fn apply(&self, channel: usize, sum: i32, residual: Option<u8>) -> u8 {
         let mut x = sum as f32 * self.multiplier[channel];
-        if let Activation::HardSwish { scale } = self.activation {
-            x *= (x + 3.0).clamp(0.0, 6.0) * scale;
+        if let Activation::HardSwish { three } = self.activation {
+            x *= (x + three).clamp(0.0, 2.0 * three);
         }
         if let Some(residual) = residual {
             x += f32::from(residual) * self.residual_multiplier;

@@ -26,7 +26,7 @@ impl Rule {
             high: vdupq_n_f32(requantise.high),
             hard_swish: match requantise.activation {
                 Activation::Linear => None,
-                Activation::HardSwish { scale } => Some(vdupq_n_f32(scale)),
+                Activation::HardSwish { three } => Some(vdupq_n_f32(three)),
             },
             residual: vdupq_n_f32(requantise.residual_multiplier),
         }
@@ -53,10 +53,9 @@ impl Rule {
         let mut words = [vdupq_n_u32(0); 4];
         for (i, word) in words.iter_mut().enumerate() {
             let mut x = vmulq_f32(vcvtq_f32_s32(sums[i]), multiplier[i]);
-            if let Some(scale) = self.hard_swish {
-                let gate = vaddq_f32(x, vdupq_n_f32(3.0));
-                let gate = vminq_f32(vmaxq_f32(gate, vdupq_n_f32(0.0)), vdupq_n_f32(6.0));
-                x = vmulq_f32(x, vmulq_f32(gate, scale));
+            if let Some(three) = self.hard_swish {
+                let gate = vmaxq_f32(vaddq_f32(x, three), vdupq_n_f32(0.0));
+                x = vmulq_f32(x, vminq_f32(gate, vaddq_f32(three, three)));
             }
             if let Some(residual) = residual {
                 x = vaddq_f32(x, vmulq_f32(vcvtq_f32_u32(residual[i]), self.residual));

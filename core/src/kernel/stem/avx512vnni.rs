@@ -4,8 +4,12 @@
 
 use std::arch::x86_64::*;
 
+use super::super::pack::OUTPUTS;
 use super::super::requantise::avx512::{Packed, Rule};
-use super::{Cpu, DEPTH, OUTPUTS, Patch, Requantise, RowsMut, Stem, TAPS, WIDE, Weights, check};
+use super::{
+    Cpu, DEPTH, INPUTS, LONGEST_STRIDE, OUTPUTS_AT_ONCE, Patch, Requantise, RowsMut, Stem, WIDE,
+    Weights,
+};
 
 /// Outputs of a tile.
 const TILE: usize = 8;
@@ -62,7 +66,7 @@ impl Block {
     #[target_feature(enable = "avx512f")]
     unsafe fn new(weights: &Weights<'_>, requantise: &Requantise<'_>, number: usize) -> Self {
         let at = number * OUTPUTS;
-        let first = at * TAPS.next_multiple_of(8);
+        let first = at * INPUTS;
         // SAFETY: tables are padded to whole blocks.
         unsafe {
             Self {
@@ -121,7 +125,7 @@ impl Block {
     /// The sums of `N` outputs from `first` on.
     ///
     /// # Safety
-    /// `first + N` must be at most [`OUTPUTS_AT_ONCE`](super::OUTPUTS_AT_ONCE), `stride` at most 2.
+    /// `first + N` must be at most [`OUTPUTS_AT_ONCE`], `stride` at most 2.
     #[target_feature(enable = "avx512f,avx512vnni")]
     #[inline]
     unsafe fn sums<const N: usize>(
@@ -190,4 +194,26 @@ impl Block {
             }
         }
     }
+}
+
+/// What makes the pointers of a kernel sound.
+fn check(stride: usize, weights: &Weights<'_>, requantise: &Requantise<'_>, out: &RowsMut<'_>) {
+    let padded = weights.outputs.next_multiple_of(OUTPUTS);
+    assert!(
+        (1..=LONGEST_STRIDE).contains(&stride) && out.count <= OUTPUTS_AT_ONCE,
+        "{} outputs at stride {stride}",
+        out.count
+    );
+    assert!(
+        weights.inputs == INPUTS && weights.packed.len() == padded * INPUTS,
+        "weights do not match"
+    );
+    assert!(
+        weights.bias.len() >= padded && requantise.multiplier.len() >= padded,
+        "fewer than {padded} biases or multipliers"
+    );
+    assert!(
+        out.hold(weights.outputs.next_multiple_of(8)),
+        "output does not match"
+    );
 }

@@ -10,7 +10,6 @@ mod tests;
 
 use super::Cpu;
 use super::gemm::{self, RowsMut, Weights};
-use super::pack::OUTPUTS;
 use super::requantise::Requantise;
 
 /// Bytes of a location.
@@ -25,6 +24,8 @@ pub(crate) const OUTPUTS_AT_ONCE: usize = 64;
 const WIDE: usize = 12;
 /// Taps of a window, each row in dwords.
 const TAPS: usize = SIZE * WIDE;
+/// Inputs that the widened weights have.
+pub(crate) const INPUTS: usize = TAPS.next_multiple_of(8);
 /// Bytes that the windows of a call read in one row.
 const REACH: usize = (OUTPUTS_AT_ONCE - 1) * LONGEST_STRIDE * DEPTH + WIDE;
 
@@ -67,27 +68,4 @@ pub(crate) fn widen(packed: &[u8], outputs: usize) -> Vec<u8> {
         wide[..row].copy_from_slice(narrow);
     }
     gemm::pack(&wide, outputs, TAPS)
-}
-
-/// What makes the pointers of a kernel sound.
-fn check(stride: usize, weights: &Weights<'_>, requantise: &Requantise<'_>, out: &RowsMut<'_>) {
-    let padded = weights.outputs.next_multiple_of(OUTPUTS);
-    assert!(
-        (1..=LONGEST_STRIDE).contains(&stride) && out.count <= OUTPUTS_AT_ONCE,
-        "{} outputs at stride {stride}",
-        out.count
-    );
-    assert_eq!(
-        weights.packed.len(),
-        padded * TAPS.next_multiple_of(8),
-        "weights do not match"
-    );
-    assert!(
-        weights.bias.len() >= padded && requantise.multiplier.len() >= padded,
-        "fewer than {padded} biases or multipliers"
-    );
-    assert!(
-        out.hold(weights.outputs.next_multiple_of(8)),
-        "output does not match"
-    );
 }

@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::super::pack::OUTPUTS;
 use super::super::requantise::Activation;
 use super::*;
 
@@ -18,9 +19,10 @@ proptest! {
             vec(-20_000..20_000i32, channels),
         )),
         (count, stride) in (0..=OUTPUTS_AT_ONCE, 1..=LONGEST_STRIDE),
-        (scale, zero, low, high) in (0.0001f32..0.7, -3.0f32..200.0, 0..90u8, 100..=255u8),
+        (scale, zero, low, high) in (1..7_000u16, -30..2_000i16, 0..90u8, 100..=255u8),
         (hard_swish, in_bias) in (any::<bool>(), any::<bool>()),
     ) {
+        let (scale, zero) = (1e-4 * f32::from(scale), 0.1 * f32::from(zero));
         let mut patch = EMPTY;
         for (row, bytes) in patch.iter_mut().zip(bytes.chunks_exact(REACH)) {
             row.copy_from_slice(bytes);
@@ -35,7 +37,7 @@ proptest! {
         let multiplier: Vec<f32> = (0..padded).map(|n| scale / (1 + n % 5) as f32).collect();
         let activation = match hard_swish {
             false => Activation::Linear,
-            true => Activation::HardSwish { scale: 0.9 },
+            true => Activation::HardSwish { three: 2.5 },
         };
         let requantise = Requantise {
             multiplier: &multiplier,
@@ -48,7 +50,7 @@ proptest! {
         };
         let packed = widen(&gemm::pack(&weights, channels, SIZE * ROW), channels);
         let widened = Weights {
-            inputs: TAPS.next_multiple_of(8),
+            inputs: INPUTS,
             outputs: channels,
             packed: &packed,
             bias: &table,
