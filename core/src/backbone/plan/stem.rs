@@ -1,14 +1,16 @@
-//! The first convolution, where the processor has a kernel for it: the photo's rows are copied with their padding, some
-//! outputs at a time, and its windows are read in them.
+//! The first convolution, where the processor has a kernel for it: windows are read in the photo's rows as they stand, and
+//! only where they reach beyond it in a copy with the padding.
 
+use super::super::window::Window;
 use super::description::Convolution;
-use super::execute::{Job, Split};
+use super::execute::{Job, Map, Split};
 use crate::kernel::Cpu;
 use crate::kernel::gemm::{RowsMut, Weights};
 use crate::kernel::requantise::Requantise;
-use crate::kernel::stem::{
-    DEPTH, EMPTY, INPUTS, LONGEST_STRIDE, OUTPUTS_AT_ONCE, Patch, SIZE, Stem, stem, widen,
-};
+use crate::kernel::stem::{DEPTH, INPUTS, LONGEST_STRIDE, SIZE, Stem, TILE, reach, stem, widen};
+
+/// Bytes of a row of the copy.
+const PATCH: usize = reach(TILE, LONGEST_STRIDE);
 
 /// The weights for it, a copy; empty for another convolution, or where the processor has no such kernel.
 pub(super) fn weights(
@@ -53,62 +55,98 @@ pub(super) fn run(
         packed: &job.plan.parameters[job.layer].stem,
         ..weights
     };
-    let (columns, stride) = (job.shape[1], convolution.window.stride[1]);
+    let windows = Windows::new(job, convolution);
+    let columns = job.shape[1];
     split.run(out, columns, scratch, &|first, out, _| {
-        let mut patch = EMPTY;
+        let mut patch = [[0; PATCH]; SIZE];
         for (at, out) in out.chunks_exact_mut(columns * split.stride).enumerate() {
             let y = first / columns + at;
-            for (at, out) in out.chunks_mut(OUTPUTS_AT_ONCE * split.stride).enumerate() {
-                let x = at * OUTPUTS_AT_ONCE;
-                let count = out.len() / split.stride;
-                copy(
-                    job,
-                    convolution,
-                    [y, x],
-                    (count - 1) * stride + SIZE,
-                    &mut patch,
-                );
+            let mut x = 0;
+            while x < columns {
+                let (rows, count) = windows.rows(y, x, columns, &mut patch);
                 let mut out = RowsMut {
-                    data: out,
+                    data: &mut out[x * split.stride..(x + count) * split.stride],
                     count,
                     stride: split.stride,
                 };
-                kernel(&patch, stride, &weights, &requantise, &mut out);
+                kernel(rows, windows.stride, &weights, &requantise, &mut out);
+                x += count;
             }
         }
     });
 }
 
-/// Copies `length` columns of the rows that the window of output `y`, `x` begins with; padding where the photo ends.
-fn copy(
-    job: &Job<'_>,
-    convolution: &Convolution,
-    [y, x]: [usize; 2],
-    length: usize,
-    patch: &mut Patch,
-) {
-    let (map, window) = (job.inputs[0], &convolution.window);
-    let front = [0, 1].map(|axis| match window.outputs(axis, map.shape[axis]) {
-        Some((_, front)) => front,
-        None => unreachable!("shapes were worked out before"),
-    });
-    let [height, width] = map.shape;
-    let fill = &job.plan.description.fill;
-    // Columns from the padding on, of which `width` are the photo's.
-    let start = x * window.stride[1];
-    let before = front[1].saturating_sub(start).min(length);
-    let from = (start + before - front[1]).min(width);
-    let inside = (length - before).min(width - from);
-    for (ky, to) in patch.iter_mut().enumerate() {
-        let (locations, _) = to.as_chunks_mut::<DEPTH>();
-        let row = (y * window.stride[0] + ky).checked_sub(front[0]);
-        let Some(row) = row.filter(|&row| row < height) else {
-            locations[..length].fill(*fill);
-            continue;
+/// Where the outputs look in the photo.
+struct Windows<'a> {
+    map: Map<'a>,
+    fill: [u8; DEPTH],
+    window: Window,
+    front: [usize; 2],
+    /// Columns from one output to the next.
+    stride: usize,
+}
+
+impl<'a> Windows<'a> {
+    fn new(job: &Job<'a>, convolution: &Convolution) -> Self {
+        let (map, window) = (job.inputs[0], convolution.window);
+        Self {
+            fill: job.plan.description.fill,
+            front: [0, 1].map(|axis| match window.outputs(axis, map.shape[axis]) {
+                Some((_, front)) => front,
+                None => unreachable!("shapes were worked out before"),
+            }),
+            stride: window.stride[1],
+            map,
+            window,
+        }
+    }
+
+    /// Three rows to read the windows of output `y`, `x` and of some behind it in, and how many: the photo's own, or where
+    /// they reach beyond it, a copy with the padding.
+    fn rows<'b>(
+        &'b self,
+        y: usize,
+        x: usize,
+        columns: usize,
+        patch: &'b mut [[u8; PATCH]; SIZE],
+    ) -> ([&'b [u8]; SIZE], usize) {
+        let [height, width] = self.map.shape;
+        let row = |ky: usize| {
+            let row = (y * self.window.stride[0] + ky).checked_sub(self.front[0]);
+            row.filter(|&row| row < height)
         };
-        locations[..before].fill(*fill);
-        locations[before + inside..length].fill(*fill);
-        let from = (row * width + from) * DEPTH;
-        to[before * DEPTH..][..inside * DEPTH].copy_from_slice(&map.data[from..][..inside * DEPTH]);
+        let column = (x * self.stride).checked_sub(self.front[1]);
+        if let ([Some(first), Some(_), Some(_)], Some(column)) = ([0, 1, 2].map(row), column) {
+            // Those whose windows end before the row does, as far as what is read with them does before the photo.
+            let inside = (width + self.stride).saturating_sub(column + SIZE) / self.stride;
+            let mut count = inside.min(columns - x);
+            let start = |ky: usize| ((first + ky) * width + column) * DEPTH;
+            while count > 0 && start(SIZE - 1) + reach(count, self.stride) > self.map.data.len() {
+                count = (count - 1) / TILE * TILE;
+            }
+            if count > 0 {
+                return ([0, 1, 2].map(|ky| &self.map.data[start(ky)..]), count);
+            }
+        }
+        // One beyond the left border; at the others as many as are read at a time.
+        let count = match column {
+            None => 1,
+            Some(_) => TILE.min(columns - x),
+        };
+        let length = (count - 1) * self.stride + SIZE;
+        for (ky, to) in patch.iter_mut().enumerate() {
+            let (locations, _) = to.as_chunks_mut::<DEPTH>();
+            for (at, to) in locations[..length].iter_mut().enumerate() {
+                let column = (x * self.stride + at).checked_sub(self.front[1]);
+                *to = match (row(ky), column) {
+                    (Some(row), Some(column)) if column < width => {
+                        let at = (row * width + column) * DEPTH;
+                        [0, 1, 2].map(|channel| self.map.data[at + channel])
+                    }
+                    _ => self.fill,
+                };
+            }
+        }
+        (patch.each_ref().map(|row| &row[..]), count)
     }
 }

@@ -7,12 +7,9 @@ use std::arch::x86_64::*;
 use super::super::pack::OUTPUTS;
 use super::super::requantise::avx512::{Packed, Rule};
 use super::{
-    Cpu, DEPTH, INPUTS, LONGEST_STRIDE, OUTPUTS_AT_ONCE, Patch, Requantise, RowsMut, Stem, WIDE,
-    Weights,
+    Cpu, DEPTH, INPUTS, LONGEST_STRIDE, Requantise, RowsMut, SIZE, Stem, TILE, WIDE, Weights, reach,
 };
 
-/// Outputs of a tile.
-const TILE: usize = 8;
 /// Dwords of a row of a window.
 const DWORDS: usize = WIDE / 4;
 
@@ -22,25 +19,25 @@ pub(super) fn stem(cpu: Cpu) -> Option<Stem> {
 
 // Reached only through the function above.
 fn run(
-    patch: &Patch,
+    rows: [&[u8]; SIZE],
     stride: usize,
     weights: &Weights<'_>,
     requantise: &Requantise<'_>,
     out: &mut RowsMut<'_>,
 ) {
-    check(stride, weights, requantise, out);
+    check(rows, stride, weights, requantise, out);
     for number in 0..weights.outputs.div_ceil(OUTPUTS) {
         // SAFETY: `stem` gives this function away only if the processor has AVX-512 VNNI; the lengths were checked above.
         unsafe {
             let block = Block::new(weights, requantise, number);
             if let Some(packed) = Packed::<false, false, false>::new(requantise) {
-                block.tiles(&packed, patch, stride, out);
+                block.tiles(&packed, rows, stride, out);
             } else if let Some(packed) = Packed::<false, false, true>::new(requantise) {
-                block.tiles(&packed, patch, stride, out);
+                block.tiles(&packed, rows, stride, out);
             } else if let Some(packed) = Packed::<true, false, false>::new(requantise) {
-                block.tiles(&packed, patch, stride, out);
+                block.tiles(&packed, rows, stride, out);
             } else {
-                block.singles(&Rule::new(requantise), patch, stride, out);
+                block.singles(&Rule::new(requantise), rows, stride, out);
             }
         }
     }
@@ -51,7 +48,7 @@ struct Block {
     weights: *const i8,
     /// Three, and not known when this is compiled: unrolled, compilers read all of a window first and have no registers
     /// left for the sums.
-    rows: usize,
+    size: usize,
     bias: __m512i,
     multiplier: __m512,
     /// The first channel.
@@ -71,7 +68,7 @@ impl Block {
         unsafe {
             Self {
                 weights: weights.packed.as_ptr().add(first).cast(),
-                rows: weights.inputs / WIDE,
+                size: weights.inputs / WIDE,
                 bias: _mm512_loadu_si512(weights.bias.as_ptr().add(at).cast()),
                 multiplier: _mm512_loadu_ps(requantise.multiplier.as_ptr().add(at)),
                 at,
@@ -88,13 +85,13 @@ impl Block {
     unsafe fn tiles<const HARD_SWISH: bool, const CLAMP: bool>(
         &self,
         packed: &Packed<HARD_SWISH, false, CLAMP>,
-        patch: &Patch,
+        rows: [&[u8]; SIZE],
         stride: usize,
         out: &mut RowsMut<'_>,
     ) {
         for first in (0..out.count).step_by(TILE) {
-            // SAFETY: a patch has what the windows of eight outputs from any multiple of eight on read.
-            let sums: [__m512i; TILE] = unsafe { self.sums(patch, first, stride) };
+            // SAFETY: rows have what the windows of eight outputs from any multiple of eight on read.
+            let sums: [__m512i; TILE] = unsafe { self.sums(rows, first, stride) };
             let none = [_mm_setzero_si128(); 4];
             let [a, b, c, d, rest @ ..] = sums;
             // SAFETY: as the caller says; outputs that are not there are not stored.
@@ -112,11 +109,17 @@ impl Block {
     /// # Safety
     /// [`check`] must have passed.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    unsafe fn singles(&self, rule: &Rule, patch: &Patch, stride: usize, out: &mut RowsMut<'_>) {
+    unsafe fn singles(
+        &self,
+        rule: &Rule,
+        rows: [&[u8]; SIZE],
+        stride: usize,
+        out: &mut RowsMut<'_>,
+    ) {
         for x in 0..out.count {
             // SAFETY: the output is there.
             unsafe {
-                let [sum] = self.sums(patch, x, stride);
+                let [sum] = self.sums(rows, x, stride);
                 self.store(out, x, rule.apply(sum, self.multiplier, None));
             }
         }
@@ -125,23 +128,23 @@ impl Block {
     /// The sums of `N` outputs from `first` on.
     ///
     /// # Safety
-    /// `first + N` must be at most [`OUTPUTS_AT_ONCE`], `stride` at most 2.
+    /// [`check`] must have passed; `first + N` must be at most the outputs rounded up to a multiple of [`TILE`].
     #[target_feature(enable = "avx512f,avx512vnni")]
     #[inline]
     unsafe fn sums<const N: usize>(
         &self,
-        patch: &Patch,
+        rows: [&[u8]; SIZE],
         first: usize,
         stride: usize,
     ) -> [__m512i; N] {
         let mut sums = [self.bias; N];
-        let (mut weights, mut row) = (self.weights, patch.as_ptr().cast::<u8>());
+        let mut weights = self.weights;
         let step = stride * DEPTH;
         // SAFETY: a row has twelve bytes at each output, which meet three dwords of each channel; unaligned loads are
         // asked for. There are three rows.
         unsafe {
-            row = row.add(first * step);
-            for _ in 0..self.rows {
+            for ky in 0..self.size {
+                let row = rows.get_unchecked(ky).as_ptr().add(first * step);
                 for dword in 0..DWORDS {
                     let four = _mm512_loadu_si512(weights.add(64 * dword).cast());
                     for n in 0..N {
@@ -151,7 +154,6 @@ impl Block {
                     }
                 }
                 weights = weights.wrapping_add(64 * DWORDS);
-                row = row.wrapping_add(size_of_val(&patch[0]));
             }
         }
         sums
@@ -197,12 +199,19 @@ impl Block {
 }
 
 /// What makes the pointers of a kernel sound.
-fn check(stride: usize, weights: &Weights<'_>, requantise: &Requantise<'_>, out: &RowsMut<'_>) {
+fn check(
+    rows: [&[u8]; SIZE],
+    stride: usize,
+    weights: &Weights<'_>,
+    requantise: &Requantise<'_>,
+    out: &RowsMut<'_>,
+) {
     let padded = weights.outputs.next_multiple_of(OUTPUTS);
+    assert!((1..=LONGEST_STRIDE).contains(&stride), "stride {stride}");
+    let reach = reach(out.count, stride);
     assert!(
-        (1..=LONGEST_STRIDE).contains(&stride) && out.count <= OUTPUTS_AT_ONCE,
-        "{} outputs at stride {stride}",
-        out.count
+        rows.iter().all(|row| row.len() >= reach),
+        "fewer than {reach} bytes in a row"
     );
     assert!(
         weights.inputs == INPUTS && weights.packed.len() == padded * INPUTS,

@@ -18,30 +18,28 @@ pub(crate) const DEPTH: usize = 3;
 pub(crate) const SIZE: usize = 3;
 /// Most columns from one output to the next.
 pub(crate) const LONGEST_STRIDE: usize = 2;
-/// Most outputs of a call.
-pub(crate) const OUTPUTS_AT_ONCE: usize = 64;
+/// Outputs that kernels work on at a time: that many more may be read than are asked for.
+pub(crate) const TILE: usize = 8;
 /// Bytes of a row of a window, in dwords.
 const WIDE: usize = 12;
 /// Taps of a window, each row in dwords.
 const TAPS: usize = SIZE * WIDE;
 /// Inputs that the widened weights have.
 pub(crate) const INPUTS: usize = TAPS.next_multiple_of(8);
-/// Bytes that the windows of a call read in one row.
-const REACH: usize = (OUTPUTS_AT_ONCE - 1) * LONGEST_STRIDE * DEPTH + WIDE;
 
-/// Three rows of the photo, padding included, as far as the windows of one call reach. What is behind them means
-/// nothing.
-pub(crate) type Patch = [[u8; REACH]; SIZE];
+/// Bytes that a call for `count` outputs reads in each row.
+pub(crate) const fn reach(count: usize, stride: usize) -> usize {
+    let last = count.next_multiple_of(TILE).saturating_sub(1);
+    last * stride * DEPTH + WIDE
+}
 
-/// A patch of zeros.
-pub(crate) const EMPTY: Patch = [[0; REACH]; SIZE];
-
-/// `out[x][n] = requantise(bias[n] + Σ patch[ky][3·stride·x + k] · w[n][ky][k])`, the sum over three rows of nine bytes.
+/// `out[x][n] = requantise(bias[n] + Σ rows[ky][3·stride·x + k] · w[n][ky][k])`, the sum over three rows of nine bytes.
 ///
-/// The weights are those of [`widen`]. There are at most [`OUTPUTS_AT_ONCE`] outputs, `stride` is 1 or 2. Writes each
-/// location up to the channels rounded up to a multiple of 8. Panics when the lengths disagree.
+/// The weights are those of [`widen`], `stride` is 1 or 2. Each row has [`reach`] bytes; what is behind the windows that
+/// are asked for means nothing. Writes each location up to the channels rounded up to a multiple of 8. Panics when the
+/// lengths disagree.
 pub(crate) type Stem = fn(
-    patch: &Patch,
+    rows: [&[u8]; SIZE],
     stride: usize,
     weights: &Weights<'_>,
     requantise: &Requantise<'_>,
