@@ -11,6 +11,8 @@ use super::super::{Depthwise, Input, OUTPUTS, Requantise, block_length};
 
 /// Channels of a block.
 pub(super) const WIDE: usize = 64;
+/// Channels that make a block worth it: with fewer, tables do not reach as far as a block does.
+pub(super) const NARROWEST: usize = 56;
 /// Registers of one number a channel. Register `j` holds channels `16·l + 4·j ..+ 4` in its lane `l`.
 const PARTS: usize = 4;
 
@@ -78,16 +80,45 @@ impl<const SIZE: usize> Block<SIZE> {
         }
     }
 
+    /// Row by row, if [`Packed`] knows the rule.
+    ///
+    /// # Safety
+    /// As for [`Self::rows`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    #[inline]
+    pub(super) unsafe fn any<'a, const STRIDE: usize, const SLOTS: usize, const WHOLE: bool>(
+        &self,
+        requantise: &Requantise<'_>,
+        rows: impl Iterator<Item = (&'a [&'a [u8]], &'a mut [u8])>,
+        input: &Input,
+        first: usize,
+    ) -> bool {
+        // SAFETY: as the caller says.
+        unsafe {
+            if let Some(packed) = Packed::<false, false, false>::new(requantise) {
+                self.rows::<STRIDE, SLOTS, WHOLE, _, _>(&packed, rows, input, first);
+            } else if let Some(packed) = Packed::<false, false, true>::new(requantise) {
+                self.rows::<STRIDE, SLOTS, WHOLE, _, _>(&packed, rows, input, first);
+            } else if let Some(packed) = Packed::<true, false, false>::new(requantise) {
+                self.rows::<STRIDE, SLOTS, WHOLE, _, _>(&packed, rows, input, first);
+            } else {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Row by row.
     ///
     /// # Safety
     /// [`check`](super::super::check) must have passed, of which `rows` come; each location must have sixty-four bytes
-    /// from `first` on.
+    /// from `first` on, or fifty-six unless `WHOLE`.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    pub(super) unsafe fn rows<
+    unsafe fn rows<
         'a,
         const STRIDE: usize,
         const SLOTS: usize,
+        const WHOLE: bool,
         const HARD_SWISH: bool,
         const CLAMP: bool,
     >(
@@ -99,7 +130,7 @@ impl<const SIZE: usize> Block<SIZE> {
     ) {
         for (rows, out) in rows {
             // SAFETY: as the caller says.
-            unsafe { self.row::<STRIDE, SLOTS, _, _>(packed, rows, input, first, out) };
+            unsafe { self.row::<STRIDE, SLOTS, WHOLE, _, _>(packed, rows, input, first, out) };
         }
     }
 
@@ -113,6 +144,7 @@ impl<const SIZE: usize> Block<SIZE> {
     unsafe fn row<
         const STRIDE: usize,
         const SLOTS: usize,
+        const WHOLE: bool,
         const HARD_SWISH: bool,
         const CLAMP: bool,
     >(
@@ -124,45 +156,43 @@ impl<const SIZE: usize> Block<SIZE> {
         out: &mut [u8],
     ) {
         let rows: [*const u8; SIZE] = std::array::from_fn(|ky| rows[ky].as_ptr());
-        let padding = _mm512_set1_epi8(input.zero.cast_signed());
-        // Sixty-four channels of a row; columns are counted from the padding on.
-        let load = |ky: usize, x: usize| {
-            let inside = x.wrapping_sub(input.pad_left);
-            match inside < input.width {
-                // SAFETY: the location is one of the rows', with sixty-four bytes from `first` on.
-                true => unsafe {
-                    let at = inside * input.location + first;
-                    _mm512_loadu_si512(rows[ky].add(at).cast())
-                },
-                false => padding,
-            }
-        };
-        // What is beyond the last row meets weights of 0.
-        let column = |x: usize| meet([0, 1, 2, 3].map(|ky: usize| load(ky.min(SIZE - 1), x)));
-        let fifth = |x: usize| meet([1, 2, 3, 4].map(|kx: usize| load(4, x.wrapping_add(kx))));
+        let source = Source { rows, input, first };
         let mut sums = [self.bias; SLOTS];
         for kx in 0..SIZE - STRIDE {
-            self.add::<STRIDE, SLOTS>(&mut sums, &column(kx), kx);
+            // SAFETY: the rows have the input's locations, with the bytes that are read from `first` on.
+            let column = unsafe { source.column::<WHOLE>(kx) };
+            self.add::<STRIDE, SLOTS>(&mut sums, &column, kx);
         }
         if SIZE > 4 {
-            add(
-                &mut sums[0],
-                &fifth(0usize.wrapping_sub(STRIDE)),
-                &self.fifth[1],
-            );
+            // SAFETY: as above.
+            let fifth = unsafe { source.fifth::<WHOLE>(0usize.wrapping_sub(STRIDE)) };
+            add(&mut sums[0], &fifth, &self.fifth[1]);
         }
         for (at, out) in out.chunks_exact_mut(input.location).enumerate() {
             for kx in SIZE - STRIDE..SIZE {
-                self.add::<STRIDE, SLOTS>(&mut sums, &column(at * STRIDE + kx), kx);
+                // SAFETY: as above.
+                let column = unsafe { source.column::<WHOLE>(at * STRIDE + kx) };
+                self.add::<STRIDE, SLOTS>(&mut sums, &column, kx);
             }
             if SIZE > 4 {
-                let fifth = fifth(at * STRIDE);
+                // SAFETY: as above.
+                let fifth = unsafe { source.fifth::<WHOLE>(at * STRIDE) };
                 add(&mut sums[0], &fifth, &self.fifth[0]);
                 add(&mut sums[1], &fifth, &self.fifth[1]);
             }
             let bytes = packed.apply_in_lanes(sums[0], self.multipliers);
-            // SAFETY: the location has sixty-four bytes from `first` on.
-            unsafe { _mm512_storeu_si512(out.as_mut_ptr().add(first).cast(), bytes) };
+            // SAFETY: the location has sixty-four bytes from `first` on, or fifty-six.
+            unsafe {
+                let to = out.as_mut_ptr().add(first);
+                if WHOLE {
+                    _mm512_storeu_si512(to.cast(), bytes);
+                } else {
+                    let rest = _mm512_extracti64x4_epi64::<1>(bytes);
+                    _mm256_storeu_si256(to.cast(), _mm512_castsi512_si256(bytes));
+                    _mm_storeu_si128(to.add(32).cast(), _mm256_castsi256_si128(rest));
+                    _mm_storel_epi64(to.add(48).cast(), _mm256_extracti128_si256::<1>(rest));
+                }
+            }
             for slot in 1..SLOTS {
                 sums[slot - 1] = sums[slot];
             }
@@ -182,6 +212,67 @@ impl<const SIZE: usize> Block<SIZE> {
         for slot in 0..SLOTS {
             if let Some(kx) = kx.checked_sub(slot * STRIDE) {
                 add(&mut sums[slot], column, &self.weights[kx]);
+            }
+        }
+    }
+}
+
+/// Rows to read: columns are counted from the padding on.
+struct Source<'a, const SIZE: usize> {
+    rows: [*const u8; SIZE],
+    input: &'a Input,
+    first: usize,
+}
+
+impl<const SIZE: usize> Source<'_, SIZE> {
+    /// Four rows of a column.
+    ///
+    /// # Safety
+    /// As for [`Self::load`].
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn column<const WHOLE: bool>(&self, x: usize) -> Channels {
+        let mut rows = [_mm512_setzero_si512(); 4];
+        for ky in 0..4 {
+            // What is beyond the last row meets weights of 0.
+            // SAFETY: as the caller says.
+            rows[ky] = unsafe { self.load::<WHOLE>(ky.min(SIZE - 1), x) };
+        }
+        meet(rows)
+    }
+
+    /// The fifth row of the four columns behind one.
+    ///
+    /// # Safety
+    /// As for [`Self::load`].
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn fifth<const WHOLE: bool>(&self, x: usize) -> Channels {
+        let mut columns = [_mm512_setzero_si512(); 4];
+        for kx in 0..4 {
+            // SAFETY: as the caller says.
+            columns[kx] = unsafe { self.load::<WHOLE>(4, x.wrapping_add(kx + 1)) };
+        }
+        meet(columns)
+    }
+
+    /// The channels of one location: sixty-four, or fifty-six unless `WHOLE`.
+    ///
+    /// # Safety
+    /// The rows must have the input's locations, with so many bytes from `first` on.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn load<const WHOLE: bool>(&self, ky: usize, x: usize) -> __m512i {
+        let inside = x.wrapping_sub(self.input.pad_left);
+        if inside >= self.input.width {
+            return _mm512_set1_epi8(self.input.zero.cast_signed());
+        }
+        // SAFETY: the location is one of the row's.
+        unsafe {
+            let from = self.rows[ky].add(inside * self.input.location + self.first);
+            match WHOLE {
+                true => _mm512_loadu_si512(from.cast()),
+                false => _mm512_maskz_loadu_epi8(u64::MAX >> (WIDE - NARROWEST), from.cast()),
             }
         }
     }
