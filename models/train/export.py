@@ -1,6 +1,7 @@
 """Exports a student as ONNX: batch norm folded, convolution weights stored in half precision.
 
     python export.py --checkpoint target/train/run/checkpoint.pt --out target/student.onnx
+    python export.py --bundle ../default.lens --out target/student.onnx    # of an int8 bundle, with its rounded weights
 
 Outputs c20 (stride 16), c39 (stride 16), c42 (the expansion of block 14, stride 32) and c51 (stride 32), with as many
 channels as the student's shape has: 64, 576, 480 and 1280 by default. The file stays below 2.9 MB.
@@ -14,6 +15,7 @@ import torch
 
 from folded import C42_BOUNDARY
 from onnx_graph import OnnxGraph
+from plan_weights import network
 from shape import DEFAULT, SHAPES, Shape
 from student import ConvolutionNorm, Student
 from teacher import C20_BOUNDARY, C39_INPUT_BOUNDARY, C51_BOUNDARY
@@ -63,10 +65,20 @@ def read_student(checkpoint: Path) -> Student:
     return student.eval()
 
 
+def read_bundle(bundle: Path) -> Student:
+    """The student inside of an int8 bundle of the default's shape."""
+    student = Student(DEFAULT)
+    network(bundle).into_student(student)
+    return student.eval()
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, required=True)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--checkpoint", type=Path)
+    source.add_argument("--bundle", type=Path, help="of the default's shape")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    export(read_student(arguments.checkpoint), arguments.out)
+    student = read_student(arguments.checkpoint) if arguments.checkpoint else read_bundle(arguments.bundle)
+    export(student, arguments.out)
     print(f"{arguments.out}: {arguments.out.stat().st_size} bytes")
