@@ -18,8 +18,17 @@ SIDE = 96
 PICTURES = 10
 
 
-def network_input(pixels: np.ndarray) -> np.ndarray:
-    return ((pixels.astype(np.float32) - 127.5) / 127.5).transpose(2, 0, 1)[None]
+# Mean and deviation of what networks read, by the name of the program's option.
+PREPROCESSING = {
+    "mobilenet": (127.5, 127.5),
+    "imagenet": (255 * np.array([0.485, 0.456, 0.406]), 255 * np.array([0.229, 0.224, 0.225])),
+    "lite": (127, 128),
+}
+
+
+def network_input(pixels: np.ndarray, preprocessing: str = "mobilenet") -> np.ndarray:
+    mean, deviation = PREPROCESSING[preprocessing]
+    return ((pixels - mean) / deviation).astype(np.float32).transpose(2, 0, 1)[None]
 
 
 class Pictures(CalibrationDataReader):
@@ -43,10 +52,11 @@ def photos(tmp_path_factory):
     return at
 
 
-def reference(path) -> np.ndarray:
+def reference(path, preprocessing: str = "mobilenet") -> np.ndarray:
     """N×C: the pooled tap of each picture in onnxruntime."""
     session = onnxruntime.InferenceSession(path)
-    maps = [session.run(["features"], {"image": network_input(picture(seed))})[0] for seed in range(PICTURES)]
+    inputs = [network_input(picture(seed), preprocessing) for seed in range(PICTURES)]
+    maps = [session.run(["features"], {"image": image})[0] for image in inputs]
     return unit(np.array([tap[0].mean((1, 2)) for tap in maps], np.float64))
 
 
@@ -71,6 +81,16 @@ def test_float_networks_quantised_here(name, tmp_path, photos):
     bundle = convert(path, tmp_path, photos, "--calibrate", photos)
     found = cosines(bundle, photos, reference(path))
     assert found.min() > 0.98, found
+
+
+@pytest.mark.parametrize("preprocessing", ["imagenet", "lite"])
+def test_pixels_are_read_as_the_network_was_trained(preprocessing, tmp_path, photos):
+    path = tmp_path / "float.onnx"
+    onnx.save(NETWORKS["resnet18"](), path)
+    bundle = convert(path, tmp_path, photos, "--calibrate", photos, "--preprocessing", preprocessing)
+    assert cosines(bundle, photos, reference(path, preprocessing)).min() > 0.98
+    # It would have shown.
+    assert cosines(bundle, photos, reference(path)).min() < 0.98
 
 
 @pytest.mark.parametrize("activations", [QuantType.QUInt8, QuantType.QInt8])

@@ -17,6 +17,28 @@ pub struct Preprocessing {
 }
 
 impl Preprocessing {
+    /// Names that [`Self::named`] knows.
+    pub const NAMES: [&'static str; 3] = ["mobilenet", "imagenet", "lite"];
+
+    /// How well-known families of networks are trained: `mobilenet` on -1..=1, `imagenet` (torchvision's networks) on the
+    /// mean and deviation of ImageNet, `lite` (EfficientNet-Lite) on `(byte - 127) / 128`.
+    pub fn named(name: &str) -> Option<Self> {
+        let (mean, scale) = match name {
+            "mobilenet" => ([127.5; 3], [1.0 / 127.5; 3]),
+            "imagenet" => (
+                [0.485, 0.456, 0.406].map(|mean: f32| 255.0 * mean),
+                [0.229, 0.224, 0.225].map(|deviation: f32| 1.0 / (255.0 * deviation)),
+            ),
+            "lite" => ([127.0; 3], [1.0 / 128.0; 3]),
+            _ => return None,
+        };
+        Some(Self {
+            mean,
+            scale,
+            ..Self::default()
+        })
+    }
+
     /// `H×W×3` bytes to `3×H×W` floats: `(byte - mean) · scale`.
     pub fn planes(&self, pixels: &Pixels) -> Vec<f32> {
         let locations = pixels.data().len() / 3;

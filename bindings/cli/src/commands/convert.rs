@@ -26,6 +26,10 @@ pub(crate) struct Arguments {
     /// The bundle to write
     #[arg(long)]
     out: PathBuf,
+    /// What an ONNX network reads: mobilenet (-1 to 1), imagenet (torchvision's mean and deviation), lite ((byte - 127) / 128)
+    /// or a JSON file; mobilenet when absent
+    #[arg(long, value_name = "NAME")]
+    preprocessing: Option<String>,
     /// A recipe's name or a JSON file; the bundle's own when absent
     #[arg(long)]
     recipe: Option<String>,
@@ -73,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         (None, Source::Onnx(_)) => Recipe::three_taps(),
     };
     let spec = Spec {
-        preprocessing: source.preprocessing(),
+        preprocessing: source.preprocessing(arguments.preprocessing.as_deref())?,
         recipe,
         heads: source.heads(arguments.heads.as_deref())?,
     };

@@ -26,6 +26,10 @@ pub(crate) struct Arguments {
     /// The network: an ONNX file with named taps, or a bundle whose network is taken
     #[arg(long)]
     backbone: PathBuf,
+    /// What an ONNX network reads: mobilenet (-1 to 1), imagenet (torchvision's mean and deviation), lite ((byte - 127) / 128)
+    /// or a JSON file; mobilenet when absent
+    #[arg(long, value_name = "NAME")]
+    preprocessing: Option<String>,
     /// A recipe's name (three-taps, late-512, …; a wrong one lists them all) or a JSON file
     #[arg(long, default_value = "three-taps")]
     recipe: String,
@@ -78,7 +82,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let source = Source::open(&arguments.backbone)?;
     let spec = Spec {
-        preprocessing: source.preprocessing(),
+        preprocessing: source.preprocessing(arguments.preprocessing.as_deref())?,
         recipe: recipe(&arguments.recipe)?,
         heads: source.heads(arguments.heads.as_deref())?,
     };
@@ -214,10 +218,17 @@ impl Source {
         }
     }
 
-    pub(super) fn preprocessing(&self) -> Preprocessing {
-        match self {
-            Self::Onnx(_) => Preprocessing::default(),
-            Self::Bundle(bundle) => bundle.spec().preprocessing.clone(),
+    /// What the network reads: of a bundle what stands in it, of an ONNX file what is said.
+    pub(super) fn preprocessing(&self, said: Option<&str>) -> Result<Preprocessing> {
+        match (self, said) {
+            (Self::Bundle(bundle), None) => Ok(bundle.spec().preprocessing.clone()),
+            (Self::Bundle(_), Some(_)) => {
+                bail!(
+                    "--preprocessing is for ONNX files: a bundle says itself what its network reads"
+                )
+            }
+            (Self::Onnx(_), None) => Ok(Preprocessing::default()),
+            (Self::Onnx(_), Some(said)) => named_preprocessing(said),
         }
     }
 
@@ -235,6 +246,18 @@ impl Source {
         heads.check().map_err(anyhow::Error::msg)?;
         Ok(heads)
     }
+}
+
+/// By name, or of a JSON file: {"sizing": …, "mean": [3 numbers], "scale": [3 numbers]}.
+fn named_preprocessing(name: &str) -> Result<Preprocessing> {
+    if let Some(preprocessing) = Preprocessing::named(name) {
+        return Ok(preprocessing);
+    }
+    let text = std::fs::read_to_string(name).with_context(|| {
+        let names = Preprocessing::NAMES.join(", ");
+        format!("{name}: neither a name ({names}) nor a readable JSON file")
+    })?;
+    serde_json::from_str(&text).with_context(|| name.to_owned())
 }
 
 pub(super) fn recipe(name: &str) -> Result<Recipe> {
