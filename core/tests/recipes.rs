@@ -21,5 +21,5 @@ fn recipes_of_public_networks_give_256_components() {
         );
         count += 1;
     }
-    assert_eq!(count, 6);
+    assert_eq!(count, 7);
 }

@@ -30,8 +30,8 @@ use crate::cancel::Stopped;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackboneError {
-    /// The bytes are no ONNX model that can be read.
-    #[error("not a readable ONNX model: {reason}")]
+    /// The bytes are no ONNX or TFLite model that can be read.
+    #[error("not a readable network: {reason}")]
     Unreadable {
         /// What the reader found.
         reason: String,

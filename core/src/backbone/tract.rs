@@ -32,6 +32,11 @@ impl FloatNetwork {
     /// # Errors
     /// [`BackboneError::Unreadable`] and [`BackboneError::MissingTap`].
     pub(super) fn from_onnx(onnx: &[u8], taps: &[String]) -> Result<Self, BackboneError> {
+        if onnx.get(4..8) == Some(b"TFL3") {
+            let reason =
+                "a TFLite file: `pocketlens bundle convert` makes a bundle of it".to_owned();
+            return Err(BackboneError::Unreadable { reason });
+        }
         let read = || tract_onnx::onnx().model_for_read(&mut std::io::Cursor::new(onnx));
         let model = guarded(read).map_err(|reason| BackboneError::Unreadable { reason })?;
         if model.inputs.len() != 1 {

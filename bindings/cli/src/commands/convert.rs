@@ -17,7 +17,7 @@ use crate::{catalogue, progress};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The network: an ONNX file (float, or quantised as QDQ), or a bundle that holds one
+    /// The network: an ONNX file (float, or quantised as QDQ), a TFLite file (float or int8), or a bundle that holds one
     #[arg(long)]
     backbone: PathBuf,
     /// Folder of photos that activation ranges are taken from; not needed for QDQ models

@@ -1,10 +1,11 @@
-//! ONNX to the float graph, for quantisation.
+//! ONNX, or TFLite (`tflite`), to the float graph, for quantisation.
 //!
 //! Only what the taps depend on is looked at: a classifier behind the last tap may hold any
 //! operator. Constants are folded on the way; every refusal names the node and what would do.
 
 mod operators;
 mod tensor;
+mod tflite;
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -39,12 +40,15 @@ struct Importer<'a> {
     opset: i64,
 }
 
-/// Reads the part of an ONNX model that the taps depend on.
+/// Reads the part of an ONNX or TFLite model that the taps depend on.
 pub(in crate::backbone) fn import(
     onnx: &[u8],
     normalisation: Normalisation,
     taps: &[String],
 ) -> Result<Graph, BackboneError> {
+    if tflite::is_tflite(onnx) {
+        return tflite::import(onnx, normalisation, taps);
+    }
     let unreadable = |reason: String| BackboneError::Unreadable { reason };
     let model = tract_onnx::onnx()
         .proto_model_for_read(&mut std::io::Cursor::new(onnx))
