@@ -1,4 +1,4 @@
-"""Trains a tuned student further: to say again what its teacher's descriptors said, and to keep what its own say.
+"""Trains a tuned student further: its descriptors are to say what they say and what those of its teacher do.
 
     python remind.py --shared DIR --bundle ../default.lens --run RUNS/reminded --export ../../target/student.onnx
 
@@ -26,7 +26,7 @@ from captures import Pairs
 from distill import WEIGHTS, Log
 from export import export
 from folded import FoldedNetwork
-from lessons import LESSONS, NAMES, Lessons, Maps, Targets
+from lessons import LESSONS, NAMES, Lessons, Maps, Targets, components
 from loss import HeldOut, normalise
 from photos import SOURCES, Photo, load, split
 from plan_weights import network
@@ -34,7 +34,7 @@ from recall import Recall
 from recipe import FOCUSED
 from student import Student
 
-FITTING_STEPS = 64  # batches that the whitenings of both teachers and the start of the linear maps come from
+FITTING_STEPS = 96  # batches that the whitenings of both teachers and the start of the linear maps come from
 WARM_UP_STEPS = 100
 LOG_STEPS = 100
 FEWEST_PAST = 200  # stacks before any is repeated
@@ -61,31 +61,34 @@ class Teachers:
         return middle, *({tap: rows.float() for tap, rows in taps.items()} for taps in (own, its))
 
     def fit(self, pairs: Pairs, steps: int) -> Lessons:
-        """Fits the targets on `steps` pairs of stacks; returns linear maps that start at regression on them."""
+        """Fits the targets on `steps` pairs of stacks; returns lessons whose linear maps start at regression on them."""
         rows = [([], []) for _ in LESSONS]
         for step in range(steps):
-            for views, crops in enumerate(pairs[step][:2]):
-                _, own, its = self.maps(crops)
+            for crops in pairs[step][:2]:
+                _, *both = self.maps(crops)
                 for lesson, kept in zip(LESSONS, rows, strict=True):
-                    mine = lesson.pool(own[lesson.part.tap])
-                    kept[0].append(mine.numpy())
-                    kept[1].append(mine.numpy() if lesson.own else lesson.pool(its[lesson.part.tap]).numpy())
-        own, its = ([np.concatenate(kept[side]).astype(np.float64) for kept in rows] for side in (0, 1))
-        whitenings = []
-        for lesson, views in zip(LESSONS, its, strict=True):
-            # Stacks alternate between a photo's first capture and its second: steps×2×N → photos×2.
-            paired = views.reshape(steps, 2, -1, *views.shape[1:]).swapaxes(1, 2).reshape(-1, 2 * views.shape[1], views.shape[2])
-            whitenings.append(lesson.whitening(paired))
-        self.targets = Targets(whitenings)
+                    for taps, side in zip(both, kept, strict=True):
+                        side.append(lesson.pool(taps[lesson.part.tap]).numpy())
+        own, its = ([_paired(kept[side], steps) for kept in rows] for side in (0, 1))
+        self.targets = Targets(own, its)
         wanted = []
-        for (mean, projection), views in zip(whitenings, its, strict=True):
-            told = (views.reshape(-1, views.shape[2]) - mean) @ projection.T
-            wanted.append(told / np.linalg.norm(told, axis=1, keepdims=True))
-        return Lessons([views.reshape(-1, views.shape[2]) for views in own], wanted)
+        for lesson, mine, teachers in zip(LESSONS, own, its, strict=True):
+            wanted.append(None if lesson.blended else components(lesson.whitening(teachers), _rows(teachers)))
+        return Lessons(self.targets, [_rows(mine) for mine in own], wanted)
 
     def view(self, crops: torch.Tensor) -> View:
         middle, own, its = self.maps(crops)
         return middle, [wanted.to(torch.bfloat16) for wanted in self.targets(own, its)]
+
+
+def _paired(stacks: list[np.ndarray], steps: int) -> np.ndarray:
+    """Stacks (N×g×C) of first and second captures in turn → photos×2g×C."""
+    whole = np.stack(stacks).astype(np.float64).reshape(steps, 2, -1, *stacks[0].shape[1:])
+    return whole.swapaxes(1, 2).reshape(-1, 2 * stacks[0].shape[1], stacks[0].shape[2])
+
+
+def _rows(paired: np.ndarray) -> np.ndarray:
+    return paired.reshape(-1, paired.shape[2])
 
 
 class Replay:
@@ -114,9 +117,9 @@ class Reminding:
         tail = [parameter for parameter in student.parameters() if parameter.requires_grad]
         groups = [{"params": tail, "peak": arguments.rate}, {"params": lessons.parameters(), "peak": arguments.lesson_rate}]
         self.optimiser = torch.optim.AdamW(groups, weight_decay=0.0)
-        # What is the student's own is held by few lessons: they share half of the weight.
-        own = torch.tensor([lesson.own for lesson in LESSONS])
-        self.weights = torch.where(own, arguments.own / own.sum(), (1 - arguments.own) / (~own).sum())
+        blended = torch.tensor([lesson.blended for lesson in LESSONS])
+        share = arguments.blended
+        self.weights = torch.where(blended, share / blended.sum(), (1 - share) / (~blended).sum())
 
     def parts(self) -> dict:
         return {name: getattr(self, name) for name in ("network", "average", "lessons", "optimiser")}
@@ -205,12 +208,12 @@ def options() -> argparse.Namespace:
     parser.add_argument("--bundle", type=Path, required=True, help="int8 bundle of the student to train further")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and logs")
     parser.add_argument("--export", type=Path, help="ONNX file to write the student to")
-    parser.add_argument("--steps", type=int, default=14000)
+    parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--every", type=int, default=4, help="one stack in so many is new")
     parser.add_argument("--batch", type=int, default=24, help="captures of a stack")
     parser.add_argument("--rate", type=float, default=2e-4)
     parser.add_argument("--lesson-rate", type=float, default=3e-4)
-    parser.add_argument("--own", type=float, default=0.4, help="weight of the student's own lessons, of 1")
+    parser.add_argument("--blended", type=float, default=0.7, help="weight of the blended lessons, of 1")
     parser.add_argument("--shares", nargs=3, type=float, default=[4.0, 1.0, 2.0], help="draws of unlabelled, products, places")
     parser.add_argument("--average-steps", type=int, default=300, help="how far back the running average looks")
     parser.add_argument("--seed", type=int, default=1)

@@ -15,7 +15,6 @@ from lessons import LESSONS, NAMES, Lesson, Lessons, Targets
 from recipe import Part
 from student import Student
 from test_train import random_photos, weights  # noqa: F401 (a fixture)
-from whitening import pca_whitening
 
 
 @pytest.fixture(autouse=True)
@@ -43,31 +42,33 @@ def random_maps(rng: np.random.Generator, views: int, rank: int = 5) -> dict[str
     return maps
 
 
-def test_what_a_linear_map_can_read_off_costs_little_from_the_start():
+def test_what_both_networks_say_costs_little_from_the_start(monkeypatch):
+    monkeypatch.setattr("lessons.COMPONENTS", 4)
+    monkeypatch.setattr("lessons.BLENDED", 1 / 16)
     rng = np.random.default_rng(3)
     own = random_maps(rng, 200)
     # The teacher's channels are mixtures of the student's at every place.
     teacher = {tap: torch.einsum("nchw,dc->ndhw", rows, torch.eye(rows.shape[1]) + 0.3 * torch.rand(rows.shape[1], rows.shape[1])) for tap, rows in own.items()}
-    rows = [lesson.pool((own if lesson.own else teacher)[lesson.part.tap]).flatten(0, 1).double().numpy() for lesson in LESSONS]
-    targets = Targets([pca_whitening(row, 4) for row in rows])
+    both = [[lesson.pool(taps[lesson.part.tap]).double().numpy() for lesson in LESSONS] for taps in (own, teacher)]
+    targets = Targets(*([row.reshape(50, -1, row.shape[2]) for row in rows] for rows in both))
     wanted = targets(own, teacher)
     assert all(torch.allclose(told.norm(dim=2), torch.ones(()), atol=1e-4) for told in wanted)
-    mine = [lesson.pool(own[lesson.part.tap]).flatten(0, 1).double().numpy() for lesson in LESSONS]
-    lessons = Lessons(mine, [told.flatten(0, 1).double().numpy() for told in wanted])
+    lessons = Lessons(targets, [rows.reshape(-1, rows.shape[2]) for rows in both[0]], [told.flatten(0, 1).double().numpy() for told in wanted])
     losses = lessons(own, wanted)
     others = lessons(own, [told.roll(1, dims=0) for told in wanted])
-    assert losses.shape == (len(LESSONS),) and losses.max() < 0.25 and others.min() > 0.5
+    assert losses.shape == (len(LESSONS),) and losses.max() < 0.3 and others.min() > 0.5
 
 
 def test_reminding_learns_and_resumes(tmp_path, weights, monkeypatch):  # noqa: F811
     torch.manual_seed(0)
     monkeypatch.setattr(remind.captures, "SIZES", ((64, 64), (64, 96)))
     monkeypatch.setattr("lessons.COMPONENTS", 8)
+    monkeypatch.setattr("lessons.BLENDED", 1 / 16)
     monkeypatch.setattr(remind, "FEWEST_PAST", 2)
     student = FoldedNetwork.from_student(Student().eval())
     teachers = remind.Teachers(student, FoldedNetwork.from_teacher(weights))
     pairs = Pairs(random_photos(12), 6, seed=1)
-    arguments = argparse.Namespace(rate=2e-5, lesson_rate=3e-3, own=0.4, steps=60, average_steps=10)
+    arguments = argparse.Namespace(rate=2e-5, lesson_rate=3e-3, blended=0.7, steps=60, average_steps=10)
     reminding = remind.Reminding(student, teachers.fit(pairs, 4), arguments)
     assert float(reminding.weights.sum()) == pytest.approx(1)
     frozen = student.stages[0][0].weight.clone()
