@@ -4,9 +4,9 @@
     pocketlens eval PLACES --bundle BUNDLE --per-query FILE && python places_set.py --read FILE
 
 Real other views, where `held_out_set.py` has simulated ones. Every other photo of a group is a query, the rest is the
-database, with photos of other places as distractors. It only measures: no weight is trained or fitted on it, so
-the sources that state no licence or a non-commercial one may be in it. (`ietower` is also among the training photos, without its
-groups; its mean is low for all networks, for its floors look alike.)
+database, with photos of other places as distractors. It only measures: no weight is trained or fitted on it, so sources
+that state no licence or a non-commercial one may be in it. (`ietower` and `gcompris` are also among the training photos,
+without their groups; the mean of `ietower` is low for all networks, for its floors look alike.)
 """
 
 import argparse

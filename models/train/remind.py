@@ -214,7 +214,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=2e-4)
     parser.add_argument("--lesson-rate", type=float, default=3e-4)
     parser.add_argument("--blended", type=float, default=0.7, help="weight of the blended lessons, of 1")
-    parser.add_argument("--shares", nargs=3, type=float, default=[4.0, 1.0, 2.0], help="draws of unlabelled, products, places")
+    parser.add_argument("--shares", nargs=3, type=float, default=[4.0, 1.0, 2.0], help="how often each of SOURCES is drawn")
     parser.add_argument("--average-steps", type=int, default=300, help="how far back the running average looks")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)

@@ -24,8 +24,7 @@ def one_thread():
 
 def test_a_lesson_pools_each_part_of_a_map():
     maps = torch.zeros(1, 4, 7, 6)  # one channel in each quarter
-    for channel, (rows, columns) in enumerate([(slice(4), slice(3)), (slice(4), slice(3, 6)), (slice(4, 7), slice(3)), (slice(4, 7), slice(3, 6))]):
-        maps[0, channel, rows, columns] = 2.0
+    maps[0, 0, :4, :3] = maps[0, 1, :4, 3:] = maps[0, 2, 4:, :3] = maps[0, 3, 4:, 3:] = 2.0
     assert torch.allclose(Lesson(Part("c51", 0), grid=2).pool(maps)[0], torch.eye(4), atol=1e-6)
     whole = Lesson(Part("c51", 0)).pool(maps)
     assert whole.shape == (1, 1, 4) and torch.allclose(whole.norm(dim=2), torch.ones(1, 1))
@@ -48,12 +47,16 @@ def test_what_both_networks_say_costs_little_from_the_start(monkeypatch):
     rng = np.random.default_rng(3)
     own = random_maps(rng, 200)
     # The teacher's channels are mixtures of the student's at every place.
-    teacher = {tap: torch.einsum("nchw,dc->ndhw", rows, torch.eye(rows.shape[1]) + 0.3 * torch.rand(rows.shape[1], rows.shape[1])) for tap, rows in own.items()}
+    teacher = {}
+    for tap, rows in own.items():
+        mixture = torch.eye(rows.shape[1]) + 0.3 * torch.rand(rows.shape[1], rows.shape[1])
+        teacher[tap] = torch.einsum("nchw,dc->ndhw", rows, mixture)
     both = [[lesson.pool(taps[lesson.part.tap]).double().numpy() for lesson in LESSONS] for taps in (own, teacher)]
     targets = Targets(*([row.reshape(50, -1, row.shape[2]) for row in rows] for rows in both))
     wanted = targets(own, teacher)
     assert all(torch.allclose(told.norm(dim=2), torch.ones(()), atol=1e-4) for told in wanted)
-    lessons = Lessons(targets, [rows.reshape(-1, rows.shape[2]) for rows in both[0]], [told.flatten(0, 1).double().numpy() for told in wanted])
+    answers = [told.flatten(0, 1).double().numpy() for told in wanted]
+    lessons = Lessons(targets, [rows.reshape(-1, rows.shape[2]) for rows in both[0]], answers)
     losses = lessons(own, wanted)
     others = lessons(own, [told.roll(1, dims=0) for told in wanted])
     assert losses.shape == (len(LESSONS),) and losses.max() < 0.3 and others.min() > 0.5
@@ -93,10 +96,12 @@ def test_reminding_learns_and_resumes(tmp_path, weights, monkeypatch):  # noqa: 
 
 
 def test_places_are_queries_and_database_in_turn():
-    table = [[f"{n}.webp", "", "", "", source] for n, source in enumerate(["whitetower:W", "houses:a", "whitetower:W", "houses:b", "houses:a", "houses:b", "ietower:lone", "aid:x"])]
+    sources = "whitetower:W houses:a whitetower:W houses:b houses:a houses:b ietower:lone aid:x".split()
+    table = [[f"{number}.webp", "", "", "", source] for number, source in enumerate(sources)]
     rows = places_set.rows(table)
     assert rows[0] == ("0.webp", "whitetower:W", "database") and ("2.webp", "whitetower:W", "query") in rows
     assert sum(group.startswith("distractor") for _, group, _ in rows) == 2  # the first house and the fourth
     assert not any(name == "7.webp" for name, _, _ in rows)
-    lines = [json.dumps({"group": group, "ap": ap}) for group, ap in (("whitetower:W", 0.5), ("ietower:1", 1.0), ("ietower:2", 0.5), ("ietower:3", None))]
+    found = (("whitetower:W", 0.5), ("ietower:1", 1.0), ("ietower:2", 0.5), ("ietower:3", None))
+    lines = [json.dumps({"group": group, "ap": ap}) for group, ap in found]
     assert places_set.means(lines) == {"ietower": 75.0, "whitetower": 50.0, "mean": 62.5}
