@@ -1,6 +1,6 @@
 """Trains a tuned student further: its descriptors are to say what they say and what those of its teacher do.
 
-    python remind.py --shared DIR --bundle ../default.lens --run RUNS/reminded --export ../../target/student.onnx
+    python remind.py --shared DIR --bundle BEFORE --run RUNS/reminded --export ../../target/student.onnx
 
 Tuning (`tune.py`) raises products and leaves the teacher, whose landmarks are better. Here pooled and whitened maps of both
 are lessons (`lessons.py`). The weights are read from the int8 bundle; the stem and blocks 0-5 stay as they are, so
