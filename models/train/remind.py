@@ -208,7 +208,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--bundle", type=Path, required=True, help="int8 bundle of the student to train further")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and logs")
     parser.add_argument("--export", type=Path, help="ONNX file to write the student to")
-    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=8500)
     parser.add_argument("--every", type=int, default=4, help="one stack in so many is new")
     parser.add_argument("--batch", type=int, default=24, help="captures of a stack")
     parser.add_argument("--rate", type=float, default=2e-4)
