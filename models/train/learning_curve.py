@@ -15,7 +15,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 SETS = ("grocery", "dvd", "landmark")
-TICKS = (50_000, 100_000, 200_000)
+TICKS = (50_000, 100_000, 200_000, 400_000)
 
 
 def draw(points: Path, out: Path) -> None:
