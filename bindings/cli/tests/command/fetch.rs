@@ -382,6 +382,6 @@ fn what_there_is_and_what_is_asked_wrongly() {
     let mut fetch = command(["bundle", "fetch", "default", "--mirror", models]);
     let output = fetch.current_dir(folder.path()).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert!(text(&output.stdout).starts_with("default.lens: fetched and checked (2278552 bytes"));
+    assert!(text(&output.stdout).starts_with("default.lens: fetched and checked (3557396 bytes"));
     assert!(folder.path().join("default.lens").is_file());
 }
