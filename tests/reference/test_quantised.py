@@ -22,7 +22,7 @@ PICTURES = 10
 PREPROCESSING = {
     "mobilenet": (127.5, 127.5),
     "imagenet": (255 * np.array([0.485, 0.456, 0.406]), 255 * np.array([0.229, 0.224, 0.225])),
-    "lite": (127, 128),
+    "lite": (127.0, 128.0),
 }
 
 
@@ -89,8 +89,8 @@ def test_pixels_are_read_as_the_network_was_trained(preprocessing, tmp_path, pho
     onnx.save(NETWORKS["resnet18"](), path)
     bundle = convert(path, tmp_path, photos, "--calibrate", photos, "--preprocessing", preprocessing)
     assert cosines(bundle, photos, reference(path, preprocessing)).min() > 0.98
-    # It would have shown.
-    assert cosines(bundle, photos, reference(path)).min() < 0.98
+    if preprocessing == "imagenet":  # the other is hardly different from what is read without a word
+        assert cosines(bundle, photos, reference(path)).min() < 0.98
 
 
 @pytest.mark.parametrize("activations", [QuantType.QUInt8, QuantType.QInt8])
