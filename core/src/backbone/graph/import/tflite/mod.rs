@@ -4,7 +4,9 @@
 //! Tables and numbers are those of TFLite's schema, version 3. A tap is a tensor's name, or what stands before the
 //! first semicolon of it.
 
+mod constants;
 mod flatbuffer;
+mod schema;
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,63 +16,10 @@ use super::super::{
 };
 use super::shortened;
 use crate::backbone::BackboneError;
+use constants::{constants, numbers};
 use flatbuffer::Table;
-
-/// Behind the offset of the root.
-const IDENTIFIER: &[u8] = b"TFL3";
-/// No network that makes sense has more tensors or operators.
-const MOST: usize = 8192;
-const MOST_DIMENSIONS: usize = 8;
-const MOST_INPUTS: usize = 64;
-
-mod operator {
-    pub(super) const ADD: i32 = 0;
-    pub(super) const AVERAGE_POOL: i32 = 1;
-    pub(super) const CONVOLUTION: i32 = 3;
-    pub(super) const DEPTHWISE: i32 = 4;
-    pub(super) const DEQUANTIZE: i32 = 6;
-    pub(super) const MAX_POOL: i32 = 17;
-    pub(super) const PAD: i32 = 34;
-    pub(super) const QUANTIZE: i32 = 114;
-}
-
-mod element {
-    pub(super) const FLOAT32: u8 = 0;
-    pub(super) const INT32: u8 = 2;
-    pub(super) const UINT8: u8 = 3;
-    pub(super) const INT8: u8 = 9;
-}
-
-pub(super) fn is_tflite(bytes: &[u8]) -> bool {
-    bytes.get(4..8) == Some(IDENTIFIER)
-}
-
-struct Tensor<'a> {
-    name: &'a str,
-    shape: Vec<i32>,
-    element: u8,
-    data: &'a [u8],
-    // As they stand in the file: many tensors may name the same ones.
-    scales: &'a [[u8; 4]],
-    zeros: &'a [[u8; 8]],
-}
-
-impl Tensor<'_> {
-    fn scale(&self, at: usize) -> Option<f32> {
-        self.scales.get(at).copied().map(f32::from_le_bytes)
-    }
-
-    fn zero(&self, at: usize) -> Option<i64> {
-        self.zeros.get(at).copied().map(i64::from_le_bytes)
-    }
-}
-
-struct Step<'a> {
-    operator: i32,
-    inputs: Vec<i32>,
-    output: i32,
-    options: Option<Table<'a>>,
-}
+pub(super) use schema::is_tflite;
+use schema::{Step, Tensor, element, operator, read};
 
 /// Reads the part of a TFLite model that the taps depend on.
 pub(super) fn import(
@@ -117,87 +66,6 @@ pub(super) fn import(
         }
     }
     Ok(importer.graph)
-}
-
-/// Tensors, operators and the number of the input.
-fn read(bytes: &[u8]) -> Result<(Vec<Tensor<'_>>, Vec<Step<'_>>, i32), String> {
-    let model = Table::root(bytes)?;
-    let buffers = model.tables(4)?;
-    let codes = model.tables(1)?;
-    let graphs = model.tables(2)?;
-    let [graph] = graphs[..] else {
-        return Err(format!("one graph expected, found {}", graphs.len()));
-    };
-    let (tensors, operators) = (graph.tables(0)?, graph.tables(3)?);
-    if tensors.len().max(operators.len()) > MOST {
-        return Err(format!(
-            "at most {MOST} tensors and operators expected, found {} and {}",
-            tensors.len(),
-            operators.len()
-        ));
-    }
-    let tensors = tensors.iter().map(|table| tensor(table, &buffers));
-    let steps = operators.iter().map(|table| step(table, &codes));
-    let inputs = graph.integers(1)?;
-    let [input] = inputs[..] else {
-        return Err(format!("one input expected, found {}", inputs.len()));
-    };
-    let tensors = tensors.collect::<Result<Vec<_>, String>>()?;
-    match usize::try_from(input).ok().and_then(|at| tensors.get(at)) {
-        Some(Tensor { shape, .. }) if shape.len() == 4 && shape[3] == 3 => {}
-        found => {
-            let shape = found.map(|tensor| &tensor.shape);
-            return Err(format!("an input of 1×H×W×3 expected, found {shape:?}"));
-        }
-    }
-    Ok((tensors, steps.collect::<Result<_, String>>()?, input))
-}
-
-fn tensor<'a>(table: &Table<'a>, buffers: &[Table<'a>]) -> Result<Tensor<'a>, String> {
-    let shape = table.elements::<4>(0)?;
-    if shape.len() > MOST_DIMENSIONS {
-        return Err(format!(
-            "at most {MOST_DIMENSIONS} dimensions expected, found {}",
-            shape.len()
-        ));
-    }
-    let number = table.integer(2, 0)?;
-    let buffer = usize::try_from(number).ok().and_then(|at| buffers.get(at));
-    let buffer = buffer.ok_or_else(|| format!("buffer {number} of {}", buffers.len()))?;
-    let quantisation = table.table(4)?;
-    let (scales, zeros) = match quantisation {
-        Some(quantisation) => (quantisation.elements(2)?, quantisation.elements(3)?),
-        None => (&[][..], &[][..]),
-    };
-    Ok(Tensor {
-        name: table.text(3)?,
-        shape: table.integers(0)?,
-        element: table.byte(1)?,
-        data: buffer.elements::<1>(0)?.as_flattened(),
-        scales,
-        zeros,
-    })
-}
-
-fn step<'a>(table: &Table<'a>, codes: &[Table<'a>]) -> Result<Step<'a>, String> {
-    let number = table.integer(0, 0)?;
-    let code = usize::try_from(number).ok().and_then(|at| codes.get(at));
-    let code = code.ok_or_else(|| format!("operator {number} of {}", codes.len()))?;
-    let [inputs, outputs] = [table.elements::<4>(1)?, table.elements::<4>(2)?];
-    if inputs.len() > MOST_INPUTS {
-        return Err(format!(
-            "at most {MOST_INPUTS} inputs expected, found {}",
-            inputs.len()
-        ));
-    }
-    let output = *outputs.first().ok_or("an operator without an output")?;
-    Ok(Step {
-        // Small numbers stand in a byte, where older files have them alone.
-        operator: i32::from(code.byte(0)?).max(code.integer(3, 0)?),
-        inputs: table.integers(1)?,
-        output: i32::from_le_bytes(output),
-        options: table.table(4)?,
-    })
 }
 
 /// Tensors that the taps depend on.
@@ -474,94 +342,6 @@ impl<'a> Importer<'a> {
                 Ok(())
             }
         }
-    }
-}
-
-/// Weights in float, and in the 8 bits that the file has them in: `place` says where each stands.
-type Constants = (Vec<f32>, Option<(Vec<i8>, Vec<f32>)>);
-
-fn constants(
-    tensor: &Tensor<'_>,
-    count: usize,
-    outputs: usize,
-    place: impl Fn(usize) -> usize,
-) -> Result<Constants, String> {
-    let width = if tensor.element == element::FLOAT32 {
-        4
-    } else {
-        1
-    };
-    if count.checked_mul(width) != Some(tensor.data.len()) {
-        return Err(format!(
-            "{count} weights expected, found {} bytes",
-            tensor.data.len()
-        ));
-    }
-    if tensor.element == element::FLOAT32 {
-        let floats = numbers(tensor, count)?;
-        return Ok(((0..count).map(|at| floats[place(at)]).collect(), None));
-    }
-    let stored: Vec<f32> = match tensor.scales.len() {
-        count if count == 1 || count == outputs => {
-            let scales = tensor.scales.iter();
-            scales.map(|&scale| f32::from_le_bytes(scale)).collect()
-        }
-        count => return Err(format!("a scale, or {outputs}, expected, found {count}")),
-    };
-    let scales: Vec<f32> = stored.iter().cycle().take(outputs).copied().collect();
-    if !scales
-        .iter()
-        .all(|scale| scale.is_finite() && *scale >= 0.0)
-    {
-        return Err("scales from 0 on expected".to_owned());
-    }
-    let row = count / outputs;
-    match tensor.element {
-        element::INT8 if tensor.zeros.iter().all(|&zero| zero == [0; 8]) => {
-            let bytes: Vec<i8> = (0..count)
-                .map(|at| tensor.data[place(at)].cast_signed())
-                .collect();
-            let floats = bytes
-                .iter()
-                .enumerate()
-                .map(|(at, &byte)| f32::from(byte) * scales[at / row]);
-            Ok((floats.collect(), Some((bytes, scales))))
-        }
-        element::UINT8 => {
-            let zero = tensor.zero(0).unwrap_or(0).clamp(0, 255) as f32;
-            let real = |at: usize| (f32::from(tensor.data[place(at)]) - zero) * scales[at / row];
-            Ok(((0..count).map(real).collect(), None))
-        }
-        other => Err(format!(
-            "weights of float or 8 bits expected, found element type {other}"
-        )),
-    }
-}
-
-/// A constant of `count` floats, or of integers with their scales.
-fn numbers(tensor: &Tensor<'_>, count: usize) -> Result<Vec<f32>, String> {
-    let (words, _) = tensor.data.as_chunks::<4>();
-    if words.len() != count {
-        return Err(format!("{count} numbers expected, found {}", words.len()));
-    }
-    let values: Vec<f32> = match tensor.element {
-        element::FLOAT32 => words.iter().map(|&word| f32::from_le_bytes(word)).collect(),
-        element::INT32 => {
-            let scale = |at: usize| match tensor.scales.len() {
-                1 => tensor.scale(0),
-                _ => tensor.scale(at),
-            };
-            let real = |(at, &word): (usize, &[u8; 4])| {
-                Some((f64::from(i32::from_le_bytes(word)) * f64::from(scale(at)?)) as f32)
-            };
-            let values = words.iter().enumerate().map(real).collect::<Option<_>>();
-            values.ok_or("a bias without its scales")?
-        }
-        other => return Err(format!("numbers expected, found element type {other}")),
-    };
-    match values.iter().all(|value| value.is_finite()) {
-        true => Ok(values),
-        false => Err("finite numbers expected".to_owned()),
     }
 }
 
