@@ -421,7 +421,7 @@ mod tests {
             licence: "MIT".into(),
             ..Card::default()
         };
-        let whitening = Whitening::new(vec![0.5, 0.25], vec![1.0, -2.0]).unwrap();
+        let whitening = Whitening::new(vec![0.5, 0.25], &[1.0, -2.0]).unwrap();
         (spec, card, vec![whitening].into())
     }
 

@@ -94,7 +94,7 @@ fn put_whitening(bytes: &mut Vec<u8>, whitening: &Whitening) {
     put_number(bytes, whitening.channels());
     put_number(bytes, whitening.dim());
     put_values(bytes, whitening.mean());
-    put_values(bytes, whitening.projection());
+    put_values(bytes, &whitening.projection());
 }
 
 fn take_number(bytes: &mut &[u8]) -> Option<usize> {
@@ -104,18 +104,21 @@ fn take_number(bytes: &mut &[u8]) -> Option<usize> {
 }
 
 fn take_values(bytes: &mut &[u8], count: usize) -> Option<Vec<f32>> {
+    let values = take_words(bytes, count)?.iter().copied();
+    Some(values.map(f32::from_le_bytes).collect())
+}
+
+fn take_words<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [[u8; 4]]> {
     // Split before anything is allocated: a hostile length fails here.
     let (block, rest) = bytes.split_at_checked(count.checked_mul(4)?)?;
     *bytes = rest;
-    let (values, _) = block.as_chunks::<4>();
-    Some(values.iter().copied().map(f32::from_le_bytes).collect())
+    Some(block.as_chunks().0)
 }
 
 fn take_whitening(bytes: &mut &[u8]) -> Option<Whitening> {
     let (channels, dim) = (take_number(bytes)?, take_number(bytes)?);
     let mean = take_values(bytes, channels)?;
-    let projection = take_values(bytes, channels.checked_mul(dim)?)?;
-    Whitening::new(mean, projection)
+    Whitening::from_bytes(mean, take_words(bytes, channels.checked_mul(dim)?)?)
 }
 
 #[cfg(test)]
@@ -123,8 +126,8 @@ mod tests {
     use super::*;
 
     fn whitening(channels: usize, dim: usize) -> Whitening {
-        let projection = (0..channels * dim).map(|v| v as f32).collect();
-        Whitening::new(vec![0.5; channels], projection).unwrap()
+        let projection: Vec<f32> = (0..channels * dim).map(|v| v as f32).collect();
+        Whitening::new(vec![0.5; channels], &projection).unwrap()
     }
 
     fn learned() -> Learned {

@@ -172,14 +172,11 @@ fn back(whitening: &Whitening, target: &[f32]) -> Option<Vec<f64>> {
     if whitening.dim() != target.len() {
         return None;
     }
-    let mut back = vec![0.0; whitening.channels()];
-    let rows = whitening.projection().chunks_exact(whitening.channels());
-    for (row, &y) in rows.zip(target) {
-        for (sum, &p) in back.iter_mut().zip(row) {
-            *sum += f64::from(p) * f64::from(y);
-        }
-    }
-    Some(back)
+    let products = |column: &[f32]| {
+        let pairs = column.iter().zip(target);
+        pairs.fold(0.0, |sum, (&p, &y)| sum + f64::from(p) * f64::from(y))
+    };
+    Some(whitening.columns().map(products).collect())
 }
 
 /// A part's cosine with its components of the other descriptor, by location.
@@ -286,7 +283,7 @@ mod tests {
 
     fn random_whitening(rng: &mut fastrand::Rng, channels: usize, dim: usize) -> Whitening {
         let mut some = |count: usize| (0..count).map(|_| rng.f32() - 0.5).collect::<Vec<_>>();
-        Whitening::new(some(channels), some(channels * dim)).unwrap()
+        Whitening::new(some(channels), &some(channels * dim)).unwrap()
     }
 
     fn taps(recipe: &Recipe) -> Vec<String> {
@@ -344,7 +341,7 @@ mod tests {
         data[2 * 5] = 3.0;
         let map = FeatureMap::new(3, 4, 2, data).unwrap();
         let (taps, maps) = (["t".to_owned()], [map]);
-        let whitening = Whitening::new(vec![0.0; 2], vec![1.0, 0.0, 0.0, 1.0]).unwrap();
+        let whitening = Whitening::new(vec![0.0; 2], &[1.0, 0.0, 0.0, 1.0]).unwrap();
         let learned = Learned::from(vec![whitening]);
         let maps = Maps::new(&taps, &maps);
         let heat = attribute(&one_part(2), &maps, &learned, &[1.0, 0.0]).unwrap();
@@ -363,7 +360,7 @@ mod tests {
         let taps = ["t".to_owned()];
         let maps = Maps::new(&taps, &maps);
         let whitening = |channels: usize| {
-            let whitening = Whitening::new(vec![0.0; channels], vec![1.0; 2 * channels]);
+            let whitening = Whitening::new(vec![0.0; channels], &vec![1.0; 2 * channels]);
             Learned::from(vec![whitening.unwrap()])
         };
         let refused = |recipe: &Recipe, learned: &Learned, other: &[f32]| {

@@ -144,7 +144,7 @@ pub(super) mod tests {
 
     /// Two components taken as they are, and these centres.
     pub(in crate::descriptor) fn plain(centres: &[f32], mixture: Option<Mixture>) -> Codebook {
-        let projection = Whitening::new(vec![0.0; 2], vec![1.0, 0.0, 0.0, 1.0]).unwrap();
+        let projection = Whitening::new(vec![0.0; 2], &[1.0, 0.0, 0.0, 1.0]).unwrap();
         Codebook::new(projection, centres.to_vec(), mixture).unwrap()
     }
 
@@ -173,7 +173,7 @@ pub(super) mod tests {
             codebook.check(shape(3, true)).unwrap_err(),
             "3 Gaussians of 2 components expected, found 2 centres of 2 components"
         );
-        let projection = Whitening::new(vec![0.0; 2], vec![1.0; 4]).unwrap();
+        let projection = Whitening::new(vec![0.0; 2], &[1.0; 4]).unwrap();
         assert!(Codebook::new(projection.clone(), vec![1.0; 3], None).is_none());
         let dead = Mixture {
             weights: vec![1.0],

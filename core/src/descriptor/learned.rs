@@ -103,8 +103,9 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_a_recipe_is_named() {
-        let whitening =
-            |channels, dim| Whitening::new(vec![0.0; channels], vec![0.5; channels * dim]).unwrap();
+        let whitening = |channels, dim| {
+            Whitening::new(vec![0.0; channels], &vec![0.5; channels * dim]).unwrap()
+        };
         let vlad = Pool::Vlad {
             centres: 3,
             local: 2,

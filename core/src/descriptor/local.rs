@@ -154,7 +154,7 @@ mod tests {
 
     fn identity(channels: usize) -> Whitening {
         let rows = (0..channels * channels).map(|i| f32::from(u8::from(i % (channels + 1) == 0)));
-        Whitening::new(vec![0.0; channels], rows.collect()).unwrap()
+        Whitening::new(vec![0.0; channels], &rows.collect::<Vec<_>>()).unwrap()
     }
 
     #[test]

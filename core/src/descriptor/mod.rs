@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn views_are_averaged_before_they_are_whitened() {
         let recipe = Recipe::new("two views", vec![Part::new("a", Pool::Average, 1)]);
-        let learned = Whitening::new(vec![0.0, 0.0], vec![1.0, -1.0]).unwrap();
+        let learned = Whitening::new(vec![0.0, 0.0], &[1.0, -1.0]).unwrap();
         let learned = Learned::from(vec![learned]);
         let taps = recipe.taps();
         let views = [[map(2, &[2.0, 0.0])], [map(2, &[0.0, 3.0])]];
@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn maps_that_do_not_belong_to_the_recipe_are_refused() {
         let recipe = Recipe::new("r", vec![Part::new("a", Pool::Average, 1)]);
-        let learned = Whitening::new(vec![0.0, 0.0], vec![1.0, -1.0]).unwrap();
+        let learned = Whitening::new(vec![0.0, 0.0], &[1.0, -1.0]).unwrap();
         let learned = Learned::from(vec![learned]);
         let (a, b) = (["a".to_owned()], ["b".to_owned()]);
         let maps = [map(3, &[1.0; 3])];

@@ -7,7 +7,6 @@ use crate::kernel::weighted_sum::weighted_sum;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Whitening {
     mean: Vec<f32>,
-    projection: Vec<f32>,
     /// The projection column by column: each column times its channel is added to all components
     /// at once.
     columns: Vec<f32>,
@@ -16,28 +15,24 @@ pub struct Whitening {
 impl Whitening {
     /// Takes the mean (`C`) and the projection, row by row (`dim × C`); `None` when the lengths do
     /// not fit each other or a value is not finite.
-    pub fn new(mean: Vec<f32>, projection: Vec<f32>) -> Option<Self> {
-        let fits = !mean.is_empty()
-            && !projection.is_empty()
-            && projection.len().is_multiple_of(mean.len())
-            && mean
-                .iter()
-                .chain(&projection)
-                .all(|value| value.is_finite());
-        fits.then(|| {
-            let (channels, dim) = (mean.len(), projection.len() / mean.len());
-            let mut columns = vec![0.0; projection.len()];
-            for (row, values) in projection.chunks_exact(channels).enumerate() {
-                for (column, &value) in values.iter().enumerate() {
-                    columns[column * dim + row] = value;
-                }
-            }
-            Self {
-                mean,
-                projection,
-                columns,
-            }
+    pub fn new(mean: Vec<f32>, projection: &[f32]) -> Option<Self> {
+        Self::read(mean, projection.len(), |at| projection[at])
+    }
+
+    /// The same of little-endian bytes, which are read once.
+    pub(crate) fn from_bytes(mean: Vec<f32>, projection: &[[u8; 4]]) -> Option<Self> {
+        Self::read(mean, projection.len(), |at| {
+            f32::from_le_bytes(projection[at])
         })
+    }
+
+    fn read(mean: Vec<f32>, length: usize, value: impl Fn(usize) -> f32) -> Option<Self> {
+        if mean.is_empty() || length == 0 || !length.is_multiple_of(mean.len()) {
+            return None;
+        }
+        let columns = transposed(length, mean.len(), value);
+        let finite = mean.iter().chain(&columns).all(|value| value.is_finite());
+        finite.then_some(Self { mean, columns })
     }
 
     /// Channels taken.
@@ -47,7 +42,7 @@ impl Whitening {
 
     /// Components given.
     pub fn dim(&self) -> usize {
-        self.projection.len() / self.mean.len()
+        self.columns.len() / self.mean.len()
     }
 
     /// The mean, `C` values.
@@ -55,9 +50,14 @@ impl Whitening {
         &self.mean
     }
 
-    /// The projection, `dim × C` values.
-    pub fn projection(&self) -> &[f32] {
-        &self.projection
+    /// The projection, `dim × C` values. O(dim·C): it is kept column by column.
+    pub fn projection(&self) -> Vec<f32> {
+        transposed(self.columns.len(), self.dim(), |at| self.columns[at])
+    }
+
+    /// The projection column by column: `C` times `dim` values.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &[f32]> {
+        self.columns.chunks_exact(self.dim())
     }
 
     /// Projects `C` values to `dim`. O(dim·C). Panics when the length differs.
@@ -74,11 +74,10 @@ impl Whitening {
 
     /// The first `dim` components alone, bit for bit: they cost a share of the whole. O(dim·C).
     pub(super) fn first(&self, dim: usize) -> Self {
-        let columns = self.columns.chunks_exact(self.dim());
+        let columns = self.columns().flat_map(|column| &column[..dim]);
         Self {
             mean: self.mean.clone(),
-            projection: self.projection[..dim * self.channels()].to_vec(),
-            columns: columns.flat_map(|column| &column[..dim]).copied().collect(),
+            columns: columns.copied().collect(),
         }
     }
 
@@ -95,24 +94,41 @@ impl Whitening {
     }
 }
 
+/// Rows of `width` of `length` values as columns, some of both at a time, so that cache lines are read and written whole.
+fn transposed(length: usize, width: usize, value: impl Fn(usize) -> f32) -> Vec<f32> {
+    const SIDE: usize = 16;
+    let height = length / width;
+    let mut columns = vec![0.0; length];
+    for first in (0..height).step_by(SIDE) {
+        for start in (0..width).step_by(SIDE) {
+            for column in start..width.min(start + SIDE) {
+                for row in first..height.min(first + SIDE) {
+                    columns[column * height + row] = value(row * width + column);
+                }
+            }
+        }
+    }
+    columns
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn subtracts_the_mean_then_projects() {
-        let whitening =
-            Whitening::new(vec![1.0, 2.0], vec![1.0, 1.0, 0.0, -2.0, 3.0, 0.0]).unwrap();
+        let whitening = Whitening::new(vec![1.0, 2.0], &[1.0, 1.0, 0.0, -2.0, 3.0, 0.0]).unwrap();
         assert_eq!((whitening.channels(), whitening.dim()), (2, 3));
         assert_eq!(whitening.apply(&[2.0, 4.0]), [3.0, -4.0, 3.0]);
         assert_eq!(whitening.first(2).apply(&[2.0, 4.0]), [3.0, -4.0]);
         assert_eq!(whitening.first(3), whitening);
+        assert_eq!(whitening.projection(), [1.0, 1.0, 0.0, -2.0, 3.0, 0.0]);
     }
 
     #[test]
     fn lengths_that_do_not_fit_and_wild_values_are_refused() {
-        assert!(Whitening::new(vec![1.0, 2.0], vec![1.0; 3]).is_none());
-        assert!(Whitening::new(vec![], vec![]).is_none());
-        assert!(Whitening::new(vec![f32::NAN], vec![1.0]).is_none());
+        assert!(Whitening::new(vec![1.0, 2.0], &[1.0; 3]).is_none());
+        assert!(Whitening::new(vec![], &[]).is_none());
+        assert!(Whitening::new(vec![f32::NAN], &[1.0]).is_none());
     }
 }

@@ -204,17 +204,18 @@ fn followed(whitening: &Whitening, spread: &Mat<f64>, share: f64) -> Option<Whit
             .map(|(k, value)| vectors[(i, k)] * vectors[(j, k)] / value.sqrt())
             .sum()
     });
+    let before = whitening.projection();
     let mut projection = Vec::with_capacity(dim * channels);
     for i in 0..dim {
         let mut row = vec![0.0f64; channels];
-        for (j, source) in whitening.projection().chunks_exact(channels).enumerate() {
+        for (j, source) in before.chunks_exact(channels).enumerate() {
             for (sum, &value) in row.iter_mut().zip(source) {
                 *sum += root[(i, j)] * f64::from(value);
             }
         }
         projection.extend(row.into_iter().map(|value| value as f32));
     }
-    Whitening::new(whitening.mean().to_vec(), projection)
+    Whitening::new(whitening.mean().to_vec(), &projection)
 }
 
 #[cfg(test)]
@@ -223,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_varies_on_the_catalogue_is_pressed_down() {
-        let whitening = Whitening::new(vec![0.0; 2], vec![1.0, 0.0, 0.0, 1.0]).unwrap();
+        let whitening = Whitening::new(vec![0.0; 2], &[1.0, 0.0, 0.0, 1.0]).unwrap();
         let spread = Mat::from_fn(2, 2, |i, j| match (i, j) {
             (0, 0) => 3.0,
             (1, 1) => 1.0,

@@ -225,5 +225,5 @@ fn projection(rows: &[Vec<f32>], local: usize, part: &Part) -> Result<Whitening,
     let component = |k: usize| (0..channels).map(move |i| (i, k));
     let entries = (0..local).flat_map(component);
     let projection = entries.map(|at| vectors[at] as f32).collect();
-    pca::whitening_of(&moments.mean(), projection, &part)
+    pca::whitening_of(&moments.mean(), &projection, &part)
 }

@@ -139,7 +139,7 @@ mod tests {
                 }
             })
             .collect();
-        let plain = Whitening::new(vec![0.0; 2], vec![1.0, 0.0, 0.0, 1.0]).unwrap();
+        let plain = Whitening::new(vec![0.0; 2], &[1.0, 0.0, 0.0, 1.0]).unwrap();
         let learned = Learned::from(vec![plain.clone(), plain]);
         let part = |tap| Part::new(tap, Pool::Average, 2);
         let mut recipe = Recipe::new("r", vec![part("good"), part("bad")]);

@@ -112,7 +112,7 @@ pub(super) fn whitening(
     let projection = product(leading.transpose(), whiten.as_ref());
     let rows = (0..part.dim).flat_map(|k| (0..channels).map(move |i| (k, i)));
     let projection = rows.map(|at| projection[at] as f32).collect();
-    whitening_of(mean, projection, part)
+    whitening_of(mean, &projection, part)
 }
 
 fn product(a: faer::MatRef<'_, f64>, b: faer::MatRef<'_, f64>) -> Mat<f64> {

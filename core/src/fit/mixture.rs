@@ -108,7 +108,7 @@ mod tests {
                 _ => vec![(6.0 + normal()) as f32, (1.0 + 2.0 * normal()) as f32],
             })
             .collect();
-        let plain = Whitening::new(vec![0.0; 2], vec![1.0, 0.0, 0.0, 1.0]).unwrap();
+        let plain = Whitening::new(vec![0.0; 2], &[1.0, 0.0, 0.0, 1.0]).unwrap();
         let found = codebook(&plain, &rows, &[vec![1.0, 0.0], vec![5.0, 0.0]]).unwrap();
         let mixture = found.mixture().unwrap();
         let near = |found: &[f32], expected: &[f32], by: f32| {
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn equal_rows_do_not_collapse_it() {
-        let plain = Whitening::new(vec![0.0], vec![1.0]).unwrap();
+        let plain = Whitening::new(vec![0.0], &[1.0]).unwrap();
         let rows = vec![vec![0.5]; 40];
         assert!(codebook(&plain, &rows, &[vec![0.5], vec![0.7]]).is_some());
     }

@@ -33,7 +33,7 @@ pub(super) fn whitening(
         let scale = 1.0 / value.sqrt();
         projection.extend((0..channels).map(|i| (vectors[(i, component)] * scale) as f32));
     }
-    whitening_of(mean, projection, part)
+    whitening_of(mean, &projection, part)
 }
 
 /// Eigenvalues in falling order, and their vectors as columns, each with its largest entry
@@ -89,7 +89,7 @@ pub(super) fn check_rank(falling: &[f64], part: &Part) -> Result<(), FitError> {
 
 pub(super) fn whitening_of(
     mean: &[f64],
-    projection: Vec<f32>,
+    projection: &[f32],
     part: &Part,
 ) -> Result<Whitening, FitError> {
     let mean = mean.iter().map(|&value| value as f32).collect();
@@ -147,7 +147,8 @@ mod tests {
         let norms = |shrinkage| -> Vec<f32> {
             let part = Part::new("t", Pool::Average, 2);
             let fitted = whitening(&moments, shrinkage, &part).unwrap();
-            let rows = fitted.projection().chunks_exact(2);
+            let projection = fitted.projection();
+            let rows = projection.chunks_exact(2);
             rows.map(|row| 1.0 / (row[0] * row[0] + row[1] * row[1]))
                 .collect()
         };

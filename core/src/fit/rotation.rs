@@ -21,7 +21,7 @@ pub(super) fn rotated(whitening: &Whitening, seed: u64) -> Option<Whitening> {
         }
         result.extend(sums.into_iter().map(|sum| sum as f32));
     }
-    Whitening::new(whitening.mean().to_vec(), result)
+    Whitening::new(whitening.mean().to_vec(), &result)
 }
 
 /// Orthonormal rows by Gram-Schmidt from random ones: uniform over all rotations and reflections.
@@ -57,7 +57,7 @@ mod tests {
         let projection: Vec<f32> = (0..16 * 3)
             .map(|i| ((i * 7 % 11) as f32 - 5.0) / (1 + i / 3) as f32)
             .collect();
-        let whitening = Whitening::new(vec![0.1, 0.2, 0.3], projection).unwrap();
+        let whitening = Whitening::new(vec![0.1, 0.2, 0.3], &projection).unwrap();
         let turned = rotated(&whitening, 5).unwrap();
         let dot = |w: &Whitening| -> f32 {
             let (a, b) = (w.apply(&[1.0, 2.0, -1.0]), w.apply(&[0.5, 0.0, 2.0]));

@@ -152,8 +152,8 @@ fn containers() {
 
 fn whitening(channels: usize, dim: usize) -> Whitening {
     let value = |at: usize| (at * 37 % 19) as f32 / 9.0 - 1.0;
-    let projection = (0..channels * dim).map(value).collect();
-    Whitening::new(vec![0.1; channels], projection).unwrap()
+    let projection: Vec<f32> = (0..channels * dim).map(value).collect();
+    Whitening::new(vec![0.1; channels], &projection).unwrap()
 }
 
 fn codebook(channels: usize, local: usize, centres: usize, mixture: bool) -> Codebook {
