@@ -224,6 +224,6 @@ fn projection(rows: &[Vec<f32>], local: usize, part: &Part) -> Result<Whitening,
     pca::check_rank(&values, &part)?;
     let component = |k: usize| (0..channels).map(move |i| (i, k));
     let entries = (0..local).flat_map(component);
-    let projection = entries.map(|at| vectors[at] as f32).collect();
+    let projection: Vec<f32> = entries.map(|at| vectors[at] as f32).collect();
     pca::whitening_of(&moments.mean(), &projection, &part)
 }

@@ -111,7 +111,7 @@ pub(super) fn whitening(
     let leading = directions.subcols(0, part.dim);
     let projection = product(leading.transpose(), whiten.as_ref());
     let rows = (0..part.dim).flat_map(|k| (0..channels).map(move |i| (k, i)));
-    let projection = rows.map(|at| projection[at] as f32).collect();
+    let projection: Vec<f32> = rows.map(|at| projection[at] as f32).collect();
     whitening_of(mean, &projection, part)
 }
 
