@@ -481,8 +481,8 @@ impl Lens {
         times.search += looked.elapsed();
         let prior = Calibration::default();
         let calibration = self.index.calibration().unwrap_or(&prior);
-        let (verdict, confidence) = match ranking.score_and_margin() {
-            Some((score, margin)) => calibration.decide(score, margin, query.match_precision),
+        let (verdict, confidence) = match ranking.standing() {
+            Some(standing) => calibration.decide(standing, query.match_precision),
             None => (Verdict::NoMatch, 0.0),
         };
         ranking.hits.truncate(query.k);

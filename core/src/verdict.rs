@@ -1,6 +1,6 @@
-//! Is the best hit really the thing in the photo? A logistic model turns the best score and its
-//! margin over the best other group into a confidence; a curve says which confidence keeps which
-//! precision, and so what a match is.
+//! Is the best hit really the thing in the photo? A logistic model turns how the best hit stands (its
+//! score, its margin over the best other group, whether its own group agrees) into a confidence; a curve says
+//! which confidence keeps which precision, and so what a match is.
 //!
 //! Raw cosines do not transfer from one catalogue to the next, so both are fitted to each index when
 //! it is built. Fitting follows Platt (*Probabilistic outputs for support vector machines*, 1999):
@@ -9,13 +9,23 @@
 mod curve;
 mod logistic;
 mod precision;
+mod standing;
 
 pub use curve::Step;
 pub use precision::Precision;
+pub use standing::Standing;
+pub(crate) use standing::{NEAREST, agreement};
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use logistic::{Sample, fit};
+use logistic::{Model, Sample, fit};
+
+/// Correlation of the best scores of queries for one thing that the catalogue lacks: .5 to .6 of captures of held-out photos, .8
+/// of photos of one place. `n` such queries show as much as `n / (1 + (n - 1) ALIKE)` for as many things (Kish, *Survey
+/// sampling*, 1965: the design effect).
+const ALIKE: f64 = 0.6;
 
 /// The answer of a search in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,7 +39,7 @@ pub enum Verdict {
     NoMatch,
 }
 
-/// `P(first hit correct | score, margin)` of one index, and where to draw the lines.
+/// `P(first hit correct | score, margin, agreement)` of one index, and where to draw the lines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Meaning of the other fields: [`Calibration::VERSION`].
@@ -40,6 +50,9 @@ pub struct Calibration {
     pub score_weight: f64,
     /// Log-odds a unit of margin, never negative.
     pub margin_weight: f64,
+    /// The model where the first hit's group agrees; without one, the weights above for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreeing: Option<Agreeing>,
     /// Least confidence of being unsure.
     pub no_match_below: f32,
     /// What precision each confidence keeps; both numbers ascend. Empty for the default.
@@ -48,15 +61,28 @@ pub struct Calibration {
     pub samples: u32,
 }
 
+/// The model of first hits whose group agrees ([`Standing::agreement`]).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Agreeing {
+    /// Log-odds at score, margin and agreement 0.
+    pub intercept: f64,
+    /// Log-odds a unit of score, never negative.
+    pub score_weight: f64,
+    /// Log-odds a unit of margin, never negative.
+    pub margin_weight: f64,
+    /// Log-odds a unit of agreement, never negative.
+    pub agreement_weight: f64,
+}
+
 /// What a query of known answer gave.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation {
-    /// Score of the first hit.
-    pub score: f32,
-    /// That score minus the best of another group.
-    pub margin: f32,
+    /// How the first hit stood.
+    pub standing: Standing,
     /// Whether the first hit was right. Never so for a query whose answer is not in the catalogue.
     pub correct: bool,
+    /// Number of the thing that was asked for: queries for one thing go wrong together.
+    pub thing: u32,
 }
 
 /// Why no calibration can be fitted.
@@ -75,7 +101,7 @@ pub enum VerdictError {
         /// Number given.
         found: usize,
     },
-    /// A score or margin is not a number.
+    /// A score, margin or agreement is not a number.
     #[error("observation {at} is not finite")]
     NotFinite {
         /// Position in the list.
@@ -101,46 +127,49 @@ impl Calibration {
     /// Fits the model to queries of known answer: some whose first hit was right, some whose first
     /// hit was wrong or whose answer was left out of the catalogue. The order does not matter.
     ///
-    /// Both weights are kept from being negative: a better score is never less convincing.
+    /// No weight is negative: a better score is never less convincing. The model of groups that agree is
+    /// fitted where enough of them were observed, of each class. A catalogue of few things cannot show how often others
+    /// are taken for them: one more that is taken wrongly is assumed, with as many queries as err together.
     ///
     /// # Errors
     /// [`VerdictError`] for too few observations of a class or numbers that are not finite.
     pub fn fit(observations: &[Observation]) -> Result<Self, VerdictError> {
-        let is_finite = |o: &Observation| o.score.is_finite() && o.margin.is_finite();
+        let is_finite = |o: &Observation| {
+            let Standing {
+                score,
+                margin,
+                agreement,
+            } = o.standing;
+            score.is_finite() && margin.is_finite() && agreement.unwrap_or(0.0).is_finite()
+        };
         if let Some(at) = observations.iter().position(|o| !is_finite(o)) {
             return Err(VerdictError::NotFinite { at });
         }
-        let correct = observations.iter().filter(|o| o.correct).count();
-        let classes = [
-            ("correct", correct),
-            ("incorrect", observations.len() - correct),
-        ];
-        for (class, found) in classes {
-            if found < Self::MIN_OBSERVATIONS {
-                return Err(VerdictError::TooFew {
-                    class,
-                    needed: Self::MIN_OBSERVATIONS,
-                    found,
-                });
-            }
-        }
-        let samples = observations.iter().map(|o| Sample {
-            features: [f64::from(o.score), f64::from(o.margin)],
-            positive: o.correct,
+        let model = fit_model(observations.iter().map(|o| (o, 0.0)))?;
+        let agreed = observations
+            .iter()
+            .filter_map(|o| Some((o, o.standing.agreement?)));
+        let agreeing = fit_model(agreed).ok().map(|model| Agreeing {
+            intercept: model.intercept,
+            score_weight: model.weights[0],
+            margin_weight: model.weights[1],
+            agreement_weight: model.weights[2],
         });
-        let model = fit(samples.collect());
         let mut calibration = Self {
             intercept: model.intercept,
             score_weight: model.weights[0],
             margin_weight: model.weights[1],
+            agreeing,
             samples: u32::try_from(observations.len()).unwrap_or(u32::MAX),
             ..Self::default()
         };
-        let told = observations.iter().map(|o| {
-            let confidence = calibration.confidence(o.score, o.margin);
-            (confidence, o.correct)
-        });
-        calibration.curve = curve::curve(told.collect());
+        let told = observations
+            .iter()
+            .map(|o| (calibration.confidence(o.standing), o.correct));
+        let things: BTreeSet<u32> = observations.iter().map(|o| o.thing).collect();
+        // Half of the observations of a thing are of a catalogue that lacks it.
+        let of_each = (observations.len() as f64 / 2.0 / things.len() as f64).max(1.0);
+        calibration.curve = curve::curve(told.collect(), 1.0 + (of_each - 1.0) * ALIKE);
         Ok(calibration)
     }
 
@@ -152,10 +181,17 @@ impl Calibration {
     }
 
     /// The probability that the first hit is right, 0 to 1. The same bits on every platform.
-    pub fn confidence(&self, score: f32, margin: f32) -> f32 {
-        let log_odds = self.intercept
-            + self.score_weight * f64::from(score)
-            + self.margin_weight * f64::from(margin);
+    pub fn confidence(&self, standing: Standing) -> f32 {
+        let (score, margin) = (f64::from(standing.score), f64::from(standing.margin));
+        let log_odds = match (self.agreeing, standing.agreement) {
+            (Some(model), Some(agreement)) => {
+                model.intercept
+                    + model.score_weight * score
+                    + model.margin_weight * margin
+                    + model.agreement_weight * f64::from(agreement)
+            }
+            _ => self.intercept + self.score_weight * score + self.margin_weight * margin,
+        };
         if log_odds.is_nan() {
             0.0
         } else {
@@ -164,8 +200,8 @@ impl Calibration {
     }
 
     /// The verdict and the confidence behind it; a match keeps the precision.
-    pub fn decide(&self, score: f32, margin: f32, precision: Precision) -> (Verdict, f32) {
-        let confidence = self.confidence(score, margin);
+    pub fn decide(&self, standing: Standing, precision: Precision) -> (Verdict, f32) {
+        let confidence = self.confidence(standing);
         let verdict = if confidence >= self.match_at(precision) {
             Verdict::Match
         } else if confidence < self.no_match_below {
@@ -174,6 +210,29 @@ impl Calibration {
             Verdict::Unsure
         };
         (verdict, confidence)
+    }
+}
+
+/// The model of observations, each with a feature besides score and margin.
+fn fit_model<'a>(
+    observed: impl Iterator<Item = (&'a Observation, f32)>,
+) -> Result<Model, VerdictError> {
+    let samples: Vec<Sample> = observed
+        .map(|(o, feature)| Sample {
+            features: [o.standing.score, o.standing.margin, feature].map(f64::from),
+            positive: o.correct,
+        })
+        .collect();
+    let correct = samples.iter().filter(|sample| sample.positive).count();
+    let needed = Calibration::MIN_OBSERVATIONS;
+    let classes = [("correct", correct), ("incorrect", samples.len() - correct)];
+    match classes.into_iter().find(|&(_, found)| found < needed) {
+        Some((class, found)) => Err(VerdictError::TooFew {
+            class,
+            needed,
+            found,
+        }),
+        None => Ok(fit(samples)),
     }
 }
 
@@ -187,6 +246,7 @@ impl Default for Calibration {
             intercept: -6.0,
             score_weight: 8.0,
             margin_weight: 20.0,
+            agreeing: None,
             // Such answers are more often wrong than right.
             no_match_below: 0.5,
             curve: Vec::new(),
@@ -197,6 +257,8 @@ impl Default for Calibration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -213,21 +275,27 @@ mod tests {
                 // As many correct ones as the model owes so far.
                 let correct = owed >= 0.5;
                 owed -= f64::from(u8::from(correct));
-                observations.push(Observation {
-                    score: s,
-                    margin: m,
-                    correct,
-                });
+                observations.push(observation(s, m, correct));
             }
         }
         observations
     }
 
-    fn observation(score: f32, margin: f32, correct: bool) -> Observation {
-        Observation {
+    fn standing(score: f32, margin: f32) -> Standing {
+        Standing {
             score,
             margin,
+            agreement: None,
+        }
+    }
+
+    /// Of a thing that nothing else is observed of.
+    fn observation(score: f32, margin: f32, correct: bool) -> Observation {
+        static THINGS: AtomicU32 = AtomicU32::new(0);
+        Observation {
+            standing: standing(score, margin),
             correct,
+            thing: THINGS.fetch_add(1, Ordering::Relaxed),
         }
     }
 
@@ -266,8 +334,14 @@ mod tests {
         );
         // Twenty right ones cannot show 95 %.
         let precision = Precision::new(0.85).unwrap();
-        assert_eq!(fitted.decide(0.85, 0.3, precision).0, Verdict::Match);
-        assert_eq!(fitted.decide(0.3, 0.02, precision).0, Verdict::NoMatch);
+        assert_eq!(
+            fitted.decide(standing(0.85, 0.3), precision).0,
+            Verdict::Match
+        );
+        assert_eq!(
+            fitted.decide(standing(0.3, 0.02), precision).0,
+            Verdict::NoMatch
+        );
     }
 
     #[test]
@@ -290,7 +364,9 @@ mod tests {
     #[test]
     fn constant_features_leave_the_share_of_correct_ones() {
         let all: Vec<_> = (0..80).map(|i| observation(0.5, 0.1, i % 4 != 0)).collect();
-        let confidence = Calibration::fit(&all).unwrap().confidence(0.5, 0.1);
+        let confidence = Calibration::fit(&all)
+            .unwrap()
+            .confidence(standing(0.5, 0.1));
         assert!((confidence - 0.75).abs() < 0.02, "{confidence}");
     }
 
@@ -298,14 +374,14 @@ mod tests {
     fn a_match_is_as_often_right_as_was_asked_for() {
         let mut all = observations(-5.0, 8.0, 6.0);
         // A model that is unsure of everything: the share of right ones decides, not its number.
-        all.iter_mut().for_each(|o| o.margin = 0.0);
+        all.iter_mut().for_each(|o| o.standing.margin = 0.0);
         let fitted = Calibration::fit(&all).unwrap();
         let mut fewer = usize::MAX;
         for asked in [0.7, 0.8, 0.9, 0.95] {
             let precision = Precision::new(asked).unwrap();
             let matched = all
                 .iter()
-                .filter(|o| fitted.decide(o.score, o.margin, precision).0 == Verdict::Match);
+                .filter(|o| fitted.decide(o.standing, precision).0 == Verdict::Match);
             let right: Vec<bool> = matched.map(|o| o.correct).collect();
             let share = right.iter().filter(|&&right| right).count() as f32 / right.len() as f32;
             assert!(
@@ -318,6 +394,56 @@ mod tests {
             assert!(share < aimed_at + 0.04, "{share} for {asked}");
             fewer = right.len();
         }
+    }
+
+    /// Scores and margins say nothing, the agreement of groups says all.
+    fn agreeing() -> Vec<Observation> {
+        let observe = |i: u16| Observation {
+            standing: Standing {
+                agreement: Some(f32::from(i) / 100.0),
+                ..standing(0.5, 0.1)
+            },
+            ..observation(0.0, 0.0, i >= 50)
+        };
+        (0..100).map(observe).collect()
+    }
+
+    #[test]
+    fn groups_that_agree_are_believed_and_lone_items_are_as_without_them() {
+        let fitted = Calibration::fit(&agreeing()).unwrap();
+        let agreed = |agreement| {
+            let standing = standing(0.5, 0.1);
+            fitted.confidence(Standing {
+                agreement,
+                ..standing
+            })
+        };
+        assert!(agreed(Some(0.8)) > 0.9 && agreed(Some(0.2)) < 0.1);
+        assert!((agreed(None) - 0.5).abs() < 0.02, "{}", agreed(None));
+        let json = serde_json::to_string(&fitted).unwrap();
+        assert_eq!(serde_json::from_str::<Calibration>(&json).unwrap(), fitted);
+        // Too few that agree to fit a model of them: as if none did.
+        let mut few = observations(-5.0, 8.0, 6.0);
+        let without = Calibration::fit(&few).unwrap();
+        few.iter_mut()
+            .step_by(200)
+            .for_each(|o| o.standing.agreement = Some(0.9));
+        assert_eq!(Calibration::fit(&few).unwrap(), without);
+    }
+
+    #[test]
+    fn few_things_do_not_show_what_many_do() {
+        let of =
+            |i: u8, least: f32, correct| observation(least + f32::from(i) / 200.0, 0.1, correct);
+        let mut all: Vec<_> = (0..100)
+            .flat_map(|i| [of(i, 0.4, true), of(i, 0.1, false)])
+            .collect();
+        let precision = Precision::new(0.8).unwrap();
+        let many = Calibration::fit(&all).unwrap();
+        all.iter_mut().zip(0..).for_each(|(o, i)| o.thing = i % 4);
+        let few = Calibration::fit(&all).unwrap();
+        assert!(many.match_at(precision) < few.match_at(precision));
+        assert_eq!(many.intercept, few.intercept);
     }
 
     #[test]
@@ -350,11 +476,11 @@ mod tests {
             (0.51, Verdict::Unsure),
             (0.49, Verdict::NoMatch),
         ] {
-            let (verdict, _) = at(confidence).decide(0.0, 0.0, Precision::default());
+            let (verdict, _) = at(confidence).decide(standing(0.0, 0.0), Precision::default());
             assert_eq!(verdict, expected, "{confidence}");
         }
         assert_eq!(
-            Calibration::default().decide(f32::NAN, 0.0, Precision::default()),
+            Calibration::default().decide(standing(f32::NAN, 0.0), Precision::default()),
             (Verdict::NoMatch, 0.0)
         );
     }
@@ -362,11 +488,20 @@ mod tests {
     #[test]
     fn default_is_what_its_documentation_says() {
         let prior = Calibration::default();
-        assert!((prior.confidence(0.5, 0.1) - 0.5).abs() < 1e-6);
+        assert!((prior.confidence(standing(0.5, 0.1)) - 0.5).abs() < 1e-6);
         let precision = Precision::default();
-        assert_eq!(prior.decide(0.87, 0.1, precision).0, Verdict::Match);
-        assert_eq!(prior.decide(0.86, 0.1, precision).0, Verdict::Unsure);
-        assert_eq!(prior.decide(0.6, 0.0, precision).0, Verdict::NoMatch);
+        assert_eq!(
+            prior.decide(standing(0.87, 0.1), precision).0,
+            Verdict::Match
+        );
+        assert_eq!(
+            prior.decide(standing(0.86, 0.1), precision).0,
+            Verdict::Unsure
+        );
+        assert_eq!(
+            prior.decide(standing(0.6, 0.0), precision).0,
+            Verdict::NoMatch
+        );
     }
 
     #[test]
@@ -391,7 +526,7 @@ mod tests {
             let all: Vec<_> = observations.into_iter().map(|(s, m, c)| observation(s, m, c)).collect();
             let Ok(fitted) = Calibration::fit(&all) else { return Ok(()) };
             let (less, greater) =
-                (fitted.confidence(score, margin), fitted.confidence(score + more, margin + wider));
+                (fitted.confidence(standing(score, margin)), fitted.confidence(standing(score + more, margin + wider)));
             prop_assert!(less <= greater && less >= 0.0 && greater <= 1.0, "{} {}", less, greater);
         }
     }

@@ -14,7 +14,7 @@ use pocketlens::index::filter::Filter;
 use pocketlens::index::{
     Delta, GroupBy, Index, IndexQuery, IndexUpdate, IndexWriter, ItemPhoto, SigningKey, apply, diff,
 };
-use pocketlens::verdict::{Calibration, Step};
+use pocketlens::verdict::{Calibration, Standing, Step};
 use serde_json::{Value, json};
 
 /// Items of the shop, enough for a segment in lists.
@@ -94,10 +94,15 @@ fn answers(index: &Index, embedder: &Embedder) -> Value {
         }
     }
     let calibration = index.calibration().unwrap();
+    let standing = Standing {
+        score: 0.5,
+        margin: 0.1,
+        agreement: None,
+    };
     json!({
         "answers": all,
         "descriptor": seen.iter().map(|value| value.to_bits()).collect::<Vec<_>>(),
-        "confidence": calibration.confidence(0.5, 0.1).to_bits(),
+        "confidence": calibration.confidence(standing).to_bits(),
         "items": index.info().items,
         "dead": index.info().dead_items,
     })

@@ -100,7 +100,8 @@ fn the_nearest_item_comes_first_with_all_that_was_indexed() {
     // The rival is the better photo of the vase: (1, .1) against (.9, 1).
     let rival = ranking.rival.unwrap();
     assert!((rival - 0.739_6).abs() < 0.01, "{rival}");
-    assert_eq!(ranking.score_and_margin(), Some((1.0, 1.0 - rival)));
+    let standing = ranking.standing().unwrap();
+    assert_eq!((standing.score, standing.margin), (1.0, 1.0 - rival));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! them: [`Moved::first`] answers as an index would that was built without it.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use rayon::prelude::*;
 use serde_json::Value;
@@ -14,6 +15,7 @@ use super::{Entry, group_of};
 use crate::descriptor::LocalFeatures;
 use crate::index::{IndexError, IndexWriter, ItemPhoto};
 use crate::rerank::Augmentation;
+use crate::verdict::{Standing, agreement};
 
 /// A photo of a catalogue and what the network saw of it.
 pub(super) struct DescribedPhoto<'a> {
@@ -57,9 +59,7 @@ pub(super) struct Moved<'a> {
 #[derive(Debug, PartialEq)]
 pub(super) struct First {
     pub(super) group: String,
-    pub(super) score: f32,
-    /// How far the best of the other groups is behind; without one the score itself.
-    pub(super) margin: f32,
+    pub(super) standing: Standing,
 }
 
 impl<'a> Moved<'a> {
@@ -115,22 +115,34 @@ impl<'a> Moved<'a> {
                 .nearest(&rows, number, |other| is_there[other]);
             cosine(query, &self.augmentation.moved(&rows, number, &nearest))
         };
-        let left = (0..rows.len()).filter(|&number| is_there[number]);
-        let scored: Vec<(f32, &str)> = left
-            .map(|number| (score(number), group_of(self.photos[number].entry)))
-            .collect();
-        let (score, group) = best(scored.iter())?;
-        let rival = best(scored.iter().filter(|(_, other)| *other != group));
+        // Of each item its best photo.
+        let mut items: HashMap<&str, (f32, &str)> = HashMap::new();
+        for number in (0..rows.len()).filter(|&number| is_there[number]) {
+            let (entry, score) = (self.photos[number].entry, score(number));
+            let best = items.entry(&entry.key).or_insert((score, group_of(entry)));
+            best.0 = best.0.max(score);
+        }
+        let (score, group) = best(items.values())?;
+        let rival = best(items.values().filter(|(_, other)| *other != group));
+        let scored = items
+            .values()
+            .map(|&(score, other)| (score, other == group));
         Some(First {
             group: group.to_owned(),
-            score,
-            margin: score - rival.map_or(0.0, |(score, _)| score),
+            standing: Standing {
+                score,
+                margin: score - rival.map_or(0.0, |(score, _)| score),
+                agreement: agreement(scored),
+            },
         })
     }
 }
 
+/// Of equal scores the later group by name, in whatever order they come.
 fn best<'a, 'b: 'a>(scored: impl Iterator<Item = &'a (f32, &'b str)>) -> Option<(f32, &'b str)> {
-    scored.copied().max_by(|a, b| a.0.total_cmp(&b.0))
+    scored
+        .copied()
+        .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(b.1)))
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
@@ -205,7 +217,7 @@ mod tests {
             let found = moved.first(&asked.vector, is_left_out);
             assert_eq!(found, rebuilt.first(&asked.vector, |_| false));
             let leaking = moved.first(&asked.vector, |_| false).unwrap();
-            assert!(leaking.score > found.unwrap().score);
+            assert!(leaking.standing.score > found.unwrap().standing.score);
         }
         assert_eq!(moved.first(&[0.0; 8], |_| true), None);
     }
@@ -217,8 +229,8 @@ mod tests {
         let query = moved.photos[0].vector.clone();
         let one_group = moved.first(&query, |photo| group_of(photo.entry) == "1");
         let one_group = one_group.unwrap();
-        assert_eq!(one_group.margin, one_group.score);
+        assert_eq!(one_group.standing.margin, one_group.standing.score);
         let both = moved.first(&query, |_| false).unwrap();
-        assert_ne!(both.margin, both.score);
+        assert_ne!(both.standing.margin, both.standing.score);
     }
 }

@@ -1,6 +1,6 @@
 //! Queries whose answer is known, made of the catalogue itself: what the verdict is calibrated on.
 //!
-//! A photo of something that others show too asks for these, itself left out: real photos of one thing differ
+//! A photo of something that others show too asks for these once, itself left out: real photos of one thing differ
 //! as a query and its answer do. A lone photo can only be captured by the simulator, half of the
 //! times by a user who points well. Each is asked twice: of the index (right when its own group
 //! comes first) and of the index without its group (then every answer is wrong).
@@ -13,7 +13,7 @@ use super::augmentation::{First, Moved};
 use super::{BuildError, BuildOptions, Entry, embed_file, group_of};
 use crate::descriptor::Descriptor;
 use crate::embedder::Embedder;
-use crate::image;
+use crate::image::{self, Pixels};
 use crate::index::{Index, IndexQuery};
 use crate::simulate::{CaptureSimulator, Settings};
 use crate::verdict::Observation;
@@ -22,8 +22,8 @@ use crate::verdict::Observation;
 /// like their own photo than any real query does, so that real photos are to be believed alone.
 const LONE_UNLESS: usize = 4;
 
-/// Fewest photos with siblings that are asked for alone.
-const FEWEST_SIBLINGS: usize = 20;
+/// Fewest photos with siblings that are asked for alone, and without being captured besides.
+const FEWEST_SIBLINGS: usize = 40;
 
 /// Who is asked: the index, or, where vectors were moved, one that was built without what is left out.
 pub(super) struct Asked<'a> {
@@ -56,11 +56,10 @@ impl Asked<'_> {
             excluding_photo: left_out.photo,
             ..IndexQuery::new(descriptor.fingerprint, &descriptor.values, 1)
         })?;
-        let best = ranking.score_and_margin().zip(ranking.hits.first());
-        Ok(best.map(|((score, margin), hit)| First {
+        let best = ranking.standing().zip(ranking.hits.first());
+        Ok(best.map(|(standing, hit)| First {
             group: hit.group.clone(),
-            score,
-            margin,
+            standing,
         }))
     }
 }
@@ -87,22 +86,32 @@ pub(super) fn observe(
         asked_for = entries.to_vec();
     }
     let questions = options.calibration_queries / 2;
+    let things: HashMap<String, u32> = photos_of.keys().cloned().zip(0..).collect();
     let observed: Vec<Result<Vec<Observation>, BuildError>> = (0..questions)
         .into_par_iter()
         .map(|question| {
             // Spread evenly over the catalogue; a generator a question, so that the order in which
             // threads finish does not matter.
-            let entry = asked_for[question * asked_for.len() / questions];
+            let place = |question: usize| question * asked_for.len() / questions;
+            let entry = asked_for[place(question)];
+            let thing = things[&shown_by(entry)];
             if has_siblings(entry) {
-                return ask_for_siblings(asked, embedder, entry, options);
+                // A photo that asks again is told the same: counted twice, it would be believed too much.
+                let again = question > 0 && place(question - 1) == place(question);
+                match (again, asked_for.len() < FEWEST_SIBLINGS) {
+                    (false, _) => return ask_for_siblings(asked, embedder, entry, thing, options),
+                    (true, false) => return Ok(Vec::new()),
+                    (true, true) => (),
+                }
             }
             let settings = [Settings::aimed(), Settings::capture()][question % 2];
             let mut rng = fastrand::Rng::with_seed(options.seed.wrapping_add(question as u64));
             let backdrop = entries[rng.usize(..entries.len())];
             let simulator = CaptureSimulator::new(settings);
-            capture(
-                asked, embedder, entry, backdrop, &simulator, &mut rng, options,
-            )
+            let Some(view) = view(entry, backdrop, &simulator, &mut rng, options) else {
+                return Ok(Vec::new());
+            };
+            ask_for_capture(asked, embedder, entry, backdrop, &view, thing)
         })
         .collect();
     let mut observations = Vec::new();
@@ -116,6 +125,7 @@ fn ask_for_siblings(
     asked: &Asked<'_>,
     embedder: &Embedder,
     entry: &Entry,
+    thing: u32,
     options: &BuildOptions,
 ) -> Result<Vec<Observation>, BuildError> {
     // It could be read a moment ago.
@@ -133,29 +143,35 @@ fn ask_for_siblings(
     };
     let inside = asked.first(&descriptor, itself)?;
     let outside = asked.first(&descriptor, its_group)?;
-    Ok(observations(group, inside, outside))
+    Ok(observations(group, thing, inside, outside))
 }
 
-fn capture(
-    asked: &Asked<'_>,
-    embedder: &Embedder,
+/// A capture of a photo with another one around it; `None` where the photo cannot be read.
+fn view(
     entry: &Entry,
     backdrop: &Entry,
     simulator: &CaptureSimulator,
     rng: &mut fastrand::Rng,
     options: &BuildOptions,
+) -> Option<Pixels> {
+    let read = |entry: &Entry| image::read_photo(&entry.image, &options.limits).ok();
+    let photo = read(entry)?;
+    // A product is never its own backdrop.
+    let is_other = group_of(backdrop) != group_of(entry);
+    let surroundings = is_other.then(|| read(backdrop)).flatten();
+    Some(simulator.view(&photo, surroundings.as_ref(), rng))
+}
+
+fn ask_for_capture(
+    asked: &Asked<'_>,
+    embedder: &Embedder,
+    entry: &Entry,
+    backdrop: &Entry,
+    view: &Pixels,
+    thing: u32,
 ) -> Result<Vec<Observation>, BuildError> {
-    let group = group_of(entry);
-    // What lies around a product seldom is in the catalogue too: the backdrop's group is left out of
-    // both searches, and a product is never its own backdrop.
-    let backdrop = Some(backdrop).filter(|backdrop| group_of(backdrop) != group);
-    let read = |entry: &Entry| image::read_photo(&entry.image, &options.limits);
-    let Ok(photo) = read(entry) else {
-        return Ok(Vec::new());
-    };
-    let surroundings = backdrop.and_then(|backdrop| read(backdrop).ok());
-    let view = simulator.view(&photo, surroundings.as_ref(), rng);
-    let descriptor = embedder.embed(&view, None)?.descriptor;
+    let (group, around) = (group_of(entry), group_of(backdrop));
+    let descriptor = embedder.embed(view, None)?.descriptor;
     let without = |groups: &[&str]| {
         let left_out = LeftOut {
             groups,
@@ -163,17 +179,24 @@ fn capture(
         };
         asked.first(&descriptor, left_out)
     };
-    let around = backdrop.map(group_of);
+    // What lies around a product seldom is in the catalogue too: the backdrop's group is left out of
+    // both searches.
+    let around = Some(around).filter(|&around| around != group);
     let inside = without(around.as_slice())?;
     let outside = without(&[group, around.unwrap_or(group)])?;
-    Ok(observations(group, inside, outside))
+    Ok(observations(group, thing, inside, outside))
 }
 
-fn observations(group: &str, inside: Option<First>, outside: Option<First>) -> Vec<Observation> {
+fn observations(
+    group: &str,
+    thing: u32,
+    inside: Option<First>,
+    outside: Option<First>,
+) -> Vec<Observation> {
     let observation = |first: First, correct| Observation {
-        score: first.score,
-        margin: first.margin,
+        standing: first.standing,
         correct,
+        thing,
     };
     let inside = inside.map(|first| {
         let correct = first.group == group;

@@ -2,6 +2,8 @@
 //! asked for. How well do confidences tell the known from the unknown, and do they mean what they
 //! say?
 
+use std::f64::consts::FRAC_2_PI;
+
 use crate::verdict::Verdict;
 
 /// Bins of the calibration error.
@@ -46,6 +48,9 @@ pub struct OpenSetScores {
     /// queries, between confidence and share of right answers (Guo et al., *On calibration of modern
     /// neural networks*, 2017, equation 3).
     pub calibration_error: f64,
+    /// What that error would be, in expectation, if every confidence were the very chance of being right: few queries a
+    /// bin are never right just as often as they should. Each bin's distance taken as normal.
+    pub calibration_error_by_chance: f64,
     /// Queries told a match.
     pub matches: usize,
     /// Queries told unsure.
@@ -77,6 +82,7 @@ pub fn open_set(told: &[Told]) -> OpenSetScores {
         ),
         match_coverage_right: of(right_matches, known),
         calibration_error: calibration_error(told),
+        calibration_error_by_chance: calibration_error_by_chance(told),
         matches,
         unsure: verdict(Verdict::Unsure),
         no_match: verdict(Verdict::NoMatch),
@@ -99,13 +105,27 @@ fn auroc(told: &[Told], of: impl Fn(&Told) -> f32) -> Option<f64> {
     (known > 0.0 && unknown > 0.0).then(|| won / (known * unknown))
 }
 
+fn bin(one: &Told) -> usize {
+    ((f64::from(one.confidence) * BINS as f64) as usize).min(BINS - 1)
+}
+
 fn calibration_error(told: &[Told]) -> f64 {
     let mut surplus = [0.0; BINS];
     for one in told {
-        let bin = ((f64::from(one.confidence) * BINS as f64) as usize).min(BINS - 1);
-        surplus[bin] += f64::from(one.confidence) - f64::from(u8::from(one.correct));
+        surplus[bin(one)] += f64::from(one.confidence) - f64::from(u8::from(one.correct));
     }
     surplus.iter().map(|bin| bin.abs()).sum::<f64>() / told.len().max(1) as f64
+}
+
+/// A normal variable of variance v is √(2v/π) from its mean, in expectation.
+fn calibration_error_by_chance(told: &[Told]) -> f64 {
+    let mut variance = [0.0; BINS];
+    for one in told {
+        let confidence = f64::from(one.confidence);
+        variance[bin(one)] += confidence * (1.0 - confidence);
+    }
+    let distances = variance.iter().map(|v| (v * FRAC_2_PI).sqrt());
+    distances.sum::<f64>() / told.len().max(1) as f64
 }
 
 #[cfg(test)]
@@ -146,6 +166,10 @@ mod tests {
         // |.96 + .92 + .90 - 1| + |.60 - 1| + |.10 + .10 - 1|, of six.
         let expected = (1.78 + 0.40 + 0.80) / 6.0;
         assert!((scores.calibration_error - expected).abs() < 1e-6);
+        // Variances of the bins: .0384 + .0736, .09 (a little below 0.9), .24, .09 + .09.
+        let distance = |variance: f64| (2.0 / std::f64::consts::PI * variance).sqrt();
+        let expected = (distance(0.112) + distance(0.09) + distance(0.24) + distance(0.18)) / 6.0;
+        assert!((scores.calibration_error_by_chance - expected).abs() < 1e-6);
     }
 
     #[test]

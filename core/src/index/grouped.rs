@@ -97,11 +97,11 @@ impl GroupBy {
     ) -> Result<Ranking, IndexError> {
         let mut items = k.saturating_mul(4).max(VOTERS);
         loop {
-            let Ranking { hits, rival } = search(items)?;
-            let all = hits.len() < items;
-            let hits = self.first_of_each(hits, k);
-            if all || hits.len() == k {
-                return Ok(Ranking { hits, rival });
+            let mut ranking = search(items)?;
+            let all = ranking.hits.len() < items;
+            ranking.hits = self.first_of_each(ranking.hits, k);
+            if all || ranking.hits.len() == k {
+                return Ok(ranking);
             }
             items = items.saturating_mul(8);
         }

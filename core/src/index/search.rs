@@ -18,14 +18,13 @@ use super::{GroupBy, Index, IndexError};
 use crate::cancel::Stop;
 use crate::fingerprint::Fingerprint;
 use crate::kernel::{Cpu, dot};
+use crate::verdict::{self, NEAREST, Standing};
 
 /// Rows whose dot products are computed in one call of the kernel.
 const BLOCK: usize = 256;
 
 /// Least score of a photo with itself where rows are residual codes.
 const SAME_PHOTO: f32 = 0.996;
-/// Items among which the best of another group is looked for first.
-const RIVALS: usize = 10;
 
 /// What to search for.
 #[derive(Clone, Copy, Debug)]
@@ -123,15 +122,20 @@ pub struct Ranking {
     /// The best score of an item of another group than the first hit. Does not depend on `k`;
     /// `None` without hits or without another group.
     pub rival: Option<f32>,
+    /// Whether the first hit's group agrees: [`Standing::agreement`]. Does not depend on `k`.
+    pub agreement: Option<f32>,
 }
 
 impl Ranking {
-    /// Score of the first hit, and how far the best of the other groups is behind it. Without
-    /// another group that is the score itself, as if an unrelated photo with a cosine of 0 were
-    /// there. `None` without hits.
-    pub fn score_and_margin(&self) -> Option<(f32, f32)> {
+    /// How the first hit stands. Without another group its margin is the score itself, as if an unrelated photo with a
+    /// cosine of 0 were there. `None` without hits.
+    pub fn standing(&self) -> Option<Standing> {
         let score = self.hits.first()?.score;
-        Some((score, score - self.rival.unwrap_or(0.0)))
+        Some(Standing {
+            score,
+            margin: score - self.rival.unwrap_or(0.0),
+            agreement: self.agreement,
+        })
     }
 
     /// The same hits in another order: `order` holds positions of hits, each at most once, best first; hits that it does
@@ -148,6 +152,7 @@ impl Ranking {
         if ordered.first().map(|hit| &hit.group) != first_group.as_ref() {
             // What was best is of another group than the first hit now.
             self.rival = first_score;
+            self.agreement = None;
         }
         Self {
             hits: ordered,
@@ -187,13 +192,22 @@ impl Ranking {
             .into_iter()
             .chain(rival_of(&other))
             .max_by(f32::total_cmp);
+        let agreement = [&self, &other]
+            .into_iter()
+            .filter(|ranking| ranking.hits.first().is_some_and(|hit| hit.group == winner))
+            .filter_map(|ranking| ranking.agreement)
+            .max_by(f32::total_cmp);
         let mut hits = self.hits;
         hits.extend(other.hits);
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.key.cmp(&b.key)));
         let mut seen = std::collections::HashSet::new();
         hits.retain(|hit| seen.insert(identity(hit)));
         hits.truncate(k);
-        Self { hits, rival }
+        Self {
+            hits,
+            rival,
+            agreement,
+        }
     }
 }
 
@@ -292,8 +306,10 @@ impl Index {
                 fault,
             })?;
 
+        let wanted = query.k.max(NEAREST);
         let mut candidates = Vec::new();
         let mut best_groups = Vec::with_capacity(self.segments().len());
+        let mut nearest = Vec::with_capacity(self.segments().len());
         let mut first_row = 0;
         let filters = match query.filter {
             Some(filter) => Some(filter.sets(self)?),
@@ -313,11 +329,12 @@ impl Index {
             let (top, groups) = match segment.lists() {
                 Some(lists) => {
                     let list_query = ListQuery::new(query.vector, &vector);
-                    search_lists(cpu, segment, &lists, &list_query, query.k, &asked)?
+                    search_lists(cpu, segment, &lists, &list_query, wanted, &asked)?
                 }
-                None => scan(segment, &vector, query.k, &asked, dot::dot_rows(cpu))?,
+                None => scan(segment, &vector, wanted, &asked, dot::dot_rows(cpu))?,
             };
-            for scored in top {
+            nearest.push(top[..top.len().min(NEAREST)].to_vec());
+            for scored in top.into_iter().take(query.k) {
                 candidates.push(Candidate {
                     key: segment.key(scored.item)?,
                     segment,
@@ -339,11 +356,14 @@ impl Index {
             .iter()
             .map(Candidate::hit)
             .collect::<Result<Vec<_>, _>>()?;
-        let rival = match hits.first() {
-            Some(first) => self.rival(&first.group, &best_groups)?,
-            None => None,
+        let Some(first) = hits.first() else {
+            return Ok(Ranking::default());
         };
-        Ok(Ranking { hits, rival })
+        Ok(Ranking {
+            rival: self.rival(&first.group, &best_groups)?,
+            agreement: self.agreement(&first.group, &nearest)?,
+            hits,
+        })
     }
 
     fn rival(&self, group: &str, best: &[BestGroups]) -> Result<Option<f32>, IndexError> {
@@ -353,6 +373,19 @@ impl Index {
             rival = rival.into_iter().chain(score).reduce(f32::max);
         }
         Ok(rival)
+    }
+
+    /// Of the nearest items of each segment.
+    fn agreement(&self, group: &str, nearest: &[Vec<Scored>]) -> Result<Option<f32>, IndexError> {
+        let mut all = Vec::new();
+        for (segment, nearest) in self.segments().iter().zip(nearest) {
+            let group = segment.find_group(group)?;
+            let group_of = segment.groups_of_items();
+            for scored in nearest {
+                all.push((scored.score, Some(group_of(scored.item)?) == group));
+            }
+        }
+        Ok(verdict::agreement(all.into_iter()))
     }
 }
 
@@ -465,7 +498,7 @@ fn search_lists(
         )
         .map_err(|damage| segment.damaged(damage))
     };
-    let mut top = nearest(k.max(RIVALS), asked)?;
+    let top = nearest(k, asked)?;
     let mut groups = BestGroups::default();
     for scored in &top {
         groups.push(group_of(scored.item)?, scored.score);
@@ -478,11 +511,10 @@ fn search_lists(
             groups.push(group_of(rival.item)?, rival.score);
         }
     }
-    top.truncate(k);
     Ok((top, groups))
 }
 
-/// Scores all rows of a segment. Rows of an item are neighbours, so the best photo of an item is
+/// The same of a segment whose rows are all scored. Rows of an item are neighbours, so the best photo of an item is
 /// known when the next item begins.
 fn scan(
     segment: &Segment,

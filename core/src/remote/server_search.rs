@@ -13,7 +13,7 @@ use crate::fingerprint::Fingerprint;
 use crate::index::GroupBy;
 use crate::index::filter::Filter;
 use crate::lens::{Answer, Query, Source};
-use crate::verdict::{Calibration, Verdict};
+use crate::verdict::{Calibration, Standing, Verdict};
 
 /// A backend that can be asked: [`Client`](super::Client), or one of the app's own.
 pub trait RemoteSearch: Send + Sync {
@@ -243,7 +243,13 @@ impl ServerSearch {
                 let rival = rivals.into_iter().max_by(f32::total_cmp).unwrap_or(0.0);
                 let prior = Calibration::default();
                 let calibration = remote.calibration.as_ref().unwrap_or(&prior);
-                calibration.decide(first.score, first.score - rival, query.match_precision)
+                let standing = Standing {
+                    score: first.score,
+                    margin: first.score - rival,
+                    // Neither side sees the nearest items of both.
+                    agreement: None,
+                };
+                calibration.decide(standing, query.match_precision)
             }
         };
         hits.truncate(query.k);

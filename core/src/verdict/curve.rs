@@ -24,10 +24,10 @@ pub struct Step {
 
 /// The steps of observations, each its confidence and whether it was right. O(n log n).
 ///
-/// A threshold's precision is the smaller of what was observed above it, one more wrong one assumed
-/// (Laplace), and of what the model expects there: the former is noisy among few observations, the
+/// A threshold's precision is the smaller of what was observed above it, `unseen` more wrong ones
+/// assumed (Laplace), and of what the model expects there: the former is noisy among few observations, the
 /// latter is biased where the model does not fit. Then the wrong ones count [`WRONG`] times.
-pub(super) fn curve(mut told: Vec<(f32, bool)>) -> Vec<Step> {
+pub(super) fn curve(mut told: Vec<(f32, bool)>, unseen: f64) -> Vec<Step> {
     told.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut thresholds = Vec::new();
     let (mut count, mut right, mut expected) = (0.0, 0.0, 0.0);
@@ -39,7 +39,7 @@ pub(super) fn curve(mut told: Vec<(f32, bool)>) -> Vec<Step> {
             right += f64::from(u8::from(correct));
             expected += f64::from(confidence);
         }
-        let observed = (right / (count + 1.0)).min(expected / count);
+        let observed = (right / (count + unseen)).min(expected / count);
         thresholds.push((confidence, 1.0 - WRONG * (1.0 - observed)));
     }
     let mut steps: Vec<Step> = Vec::new();
@@ -56,14 +56,14 @@ pub(super) fn curve(mut told: Vec<(f32, bool)>) -> Vec<Step> {
     steps
 }
 
-/// The least confidence that keeps the precision; beyond the curve the precision itself, but no less
-/// than the last step.
+/// The least confidence that keeps the precision; beyond the curve what the model expects to keep it, the wrong ones
+/// counted [`WRONG`] times, but no less than the last step. Without a curve the precision itself.
 pub(super) fn confidence_for(curve: &[Step], precision: Precision) -> f32 {
     let precision = precision.get();
     let kept = curve.iter().find(|step| step.precision >= precision);
     match (kept, curve.last()) {
         (Some(step), _) => step.confidence,
-        (None, Some(last)) => precision.max(last.confidence),
+        (None, Some(last)) => (1.0 - (1.0 - precision) / WRONG as f32).max(last.confidence),
         (None, None) => precision,
     }
 }
@@ -94,7 +94,7 @@ mod tests {
             (0.75, true),
             (0.7, false),
         ];
-        let steps = curve(told.to_vec());
+        let steps = curve(told.to_vec(), 1.0);
         let expected = [(0.7, 0.55), (0.75, 2.0 / 3.0)];
         assert_eq!(steps.len(), expected.len(), "{steps:?}");
         for (step, (confidence, precision)) in steps.iter().zip(expected) {
@@ -103,15 +103,23 @@ mod tests {
         }
         assert_eq!(confidence_for(&steps, asked(0.5)), 0.7);
         assert_eq!(confidence_for(&steps, asked(0.6)), 0.75);
-        // Nine observations cannot show more.
-        assert_eq!(confidence_for(&steps, asked(0.95)), 0.95);
-        assert_eq!(confidence_for(&steps, asked(0.7)), 0.75);
+        // Nine observations cannot show more: two thirds of .05 and of .3 may be wrong.
+        assert!((confidence_for(&steps, asked(0.95)) - (1.0 - 0.1 / 3.0)).abs() < 1e-6);
+        assert!((confidence_for(&steps, asked(0.7)) - 0.8).abs() < 1e-6);
         assert_eq!(confidence_for(&[], asked(0.9)), 0.9);
     }
 
     #[test]
+    fn more_that_was_not_seen_shows_less() {
+        // 20 of 20, and five more wrong ones: 0.8; half as many again: 0.7.
+        let steps = curve(vec![(0.99, true); 20], 5.0);
+        assert_eq!(steps.len(), 1);
+        assert!((steps[0].precision - 0.7).abs() < 1e-6, "{steps:?}");
+    }
+
+    #[test]
     fn a_model_that_expects_less_than_was_seen_is_believed() {
-        let steps = curve(vec![(0.8, true); 1000]);
+        let steps = curve(vec![(0.8, true); 1000], 1.0);
         assert_eq!(steps.len(), 1);
         assert!((steps[0].precision - 0.7).abs() < 1e-6, "{steps:?}");
     }
@@ -120,9 +128,9 @@ mod tests {
         #[test]
         fn more_precision_never_costs_less_confidence(
             told in proptest::collection::vec((0.0f32..=1.0, any::<bool>()), 0..300),
-            less in 0.5f32..0.999, more in 0.0f32..0.4,
+            less in 0.5f32..0.999, more in 0.0f32..0.4, unseen in 1.0f64..9.0,
         ) {
-            let steps = curve(told.clone());
+            let steps = curve(told.clone(), unseen);
             prop_assert!(steps.len() <= 201);
             for pair in steps.windows(2) {
                 prop_assert!(pair[0].confidence < pair[1].confidence);

@@ -12,7 +12,7 @@ use pocketlens::embedder::Embedder;
 use pocketlens::evaluation::{GroundTruth, Role, Row, Told, open_set};
 use pocketlens::image::Limits;
 use pocketlens::index::{Index, IndexQuery};
-use pocketlens::verdict::{Calibration, Precision, Verdict};
+use pocketlens::verdict::{Calibration, Precision, Standing, Verdict};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -69,6 +69,7 @@ pub(super) fn run(
             "match_coverage": scores.match_coverage,
             "match_coverage_right": scores.match_coverage_right,
             "calibration_error": scores.calibration_error,
+            "calibration_error_by_chance": scores.calibration_error_by_chance,
             "match": scores.matches,
             "unsure": scores.unsure,
             "no_match": scores.no_match,
@@ -90,7 +91,7 @@ pub(super) fn run(
              known against unknown: AUROC {} (of the score alone {})\n\
              match {} (precision {}, {:.1} % of the known; recall@1 {:.1} %)   unsure {}   \
              no match {} (first hit right: {})\n\
-             calibration error {:.3}   {ms:.1} ms a query (median, decode included)",
+             calibration error {:.3} ({:.3} by chance alone)   {ms:.1} ms a query (median, decode included)",
             arguments.folder.display(),
             scores.known,
             scores.unknown,
@@ -106,6 +107,7 @@ pub(super) fn run(
             scores.no_match,
             scores.no_match_but_right,
             scores.calibration_error,
+            scores.calibration_error_by_chance,
         ))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -138,7 +140,7 @@ fn ask(
         let time = start.elapsed();
         bar.inc(1);
         let best = ranking.hits.first();
-        let (verdict, confidence) = judge(&calibration, ranking.score_and_margin(), precision);
+        let (verdict, confidence) = judge(&calibration, ranking.standing(), precision);
         let told = Told {
             known: groups.contains(query.group.as_str()),
             correct: best.is_some_and(|hit| hit.group == query.group),
@@ -158,11 +160,11 @@ fn ask(
 /// As [`pocketlens::lens::Lens`] does it.
 fn judge(
     calibration: &Calibration,
-    best: Option<(f32, f32)>,
+    first: Option<Standing>,
     precision: Precision,
 ) -> (Verdict, f32) {
-    match best {
-        Some((score, margin)) => calibration.decide(score, margin, precision),
+    match first {
+        Some(standing) => calibration.decide(standing, precision),
         None => (Verdict::NoMatch, 0.0),
     }
 }
