@@ -34,7 +34,7 @@ def export(student: Student, out: Path) -> None:
     graph = OnnxGraph("pocketlens_student", np.float16)
 
     def convolve(source: str, layer: ConvolutionNorm, target: str) -> str:
-        weight, bias = (tensor.float().contiguous().numpy() for tensor in layer.folded())
+        weight, bias = (tensor.float().cpu().contiguous().numpy() for tensor in layer.folded())
         convolution = layer.convolution
         return graph.convolution(source, target, weight, bias, convolution.stride[0], convolution.groups, layer.relu6)
 
