@@ -17,9 +17,14 @@ def add_run(
     save_seconds: float = 120,
     progress: float = 30,
     measure_steps: int | None = None,
+    shared: bool = True,
 ) -> None:
-    """Folders, seed, processes and how often things are written; `measure_steps` where a run measures held-out photos."""
-    parser.add_argument("--shared", type=Path, required=True, help="folder that holds data/ and weights/")
+    """Folders, seed, processes and how often things are written.
+
+    `measure_steps` where a run measures held-out photos; `shared` where it reads photos or weights of that folder.
+    """
+    if shared:
+        parser.add_argument("--shared", type=Path, required=True, help="folder that holds data/ and weights/")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and logs")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=threads)
