@@ -76,7 +76,9 @@ class Processes:
 
         `buffers`: hand those of the first one out before each step (statistics of norms; constants need it not).
         """
-        return DistributedDataParallel(module, broadcast_buffers=buffers) if self.size > 1 else module
+        if self.size == 1:
+            return module
+        return DistributedDataParallel(module) if buffers else DistributedDataParallel(module, broadcast_buffers=False)
 
     def alike(self, module: nn.Module) -> None:
         """Gives the module the first one's weights and buffers in every process."""

@@ -5,7 +5,6 @@ has the commands that compare samples.
 """
 
 import os
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,26 +22,27 @@ from test_train import options, random_photos, weights
 __all__ = ["weights"]  # the fixture
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 def begin(rank: int, size: int, port: int, work: Callable, folder: Path, arguments: tuple) -> None:
     torch.set_num_threads(1)
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE=str(size))
+    os.environ.update(TORCHELASTIC_USE_AGENT_STORE="True", TORCHELASTIC_RESTART_COUNT="0")  # as torchrun does
     processes = Processes.joined()
     torch.save(work(processes, folder, *arguments), folder / f"rank{rank}.pt")
-    if size > 1:
-        distributed.destroy_process_group()
+    store = distributed.TCPStore("127.0.0.1", port, is_master=False)
+    store.set(f"done{rank}", "")
+    store.wait([f"done{other}" for other in range(size)])
+    os._exit(0)  # threads of gloo and DDP abort now and then while a short process is taken apart
 
 
 def together(size: int, work: Callable, folder: Path, *arguments) -> list[dict]:
-    """What `work(processes, folder, *arguments)` gives in each of `size` processes."""
+    """What `work(processes, folder, *arguments)` gives in each of `size` processes.
+
+    They meet at a store of this process, as those of torchrun do: no port to lose to others, none that ends too early.
+    """
+    store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     folder.mkdir(exist_ok=True)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of the processes to come: numpy would take all cores in each
-    multiprocessing.spawn(begin, (size, free_port(), work, folder, arguments), nprocs=size)
+    multiprocessing.spawn(begin, (size, store.port, work, folder, arguments), nprocs=size)
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(size)]
 
 
