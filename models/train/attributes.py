@@ -28,6 +28,13 @@ class Truth:
     attributes: torch.Tensor  # N×A of 0 and 1
     group: torch.Tensor  # N: the same garment
 
+    def of(self, rows: torch.Tensor) -> "Truth":
+        """The truth of some of the photos."""
+        return Truth(**{name: value[rows] for name, value in vars(self).items()})
+
+    def to(self, device: torch.device) -> "Truth":
+        return Truth(**{name: value.to(device) for name, value in vars(self).items()})
+
 
 @dataclass
 class Answer:

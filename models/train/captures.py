@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from augmentation import crop
 from photos import SOURCE_WEIGHT, Photo
+from processes import Processes
 
 # (height, width) of a batch of captures; the two of a pair may differ.
 SIZES = ((160, 160), (192, 192), (160, 224), (224, 160), (192, 256), (256, 192), (224, 224))
@@ -128,10 +129,14 @@ def capture(
 
 
 class Pairs(Dataset):
-    """Batch `step`: two stacks of N captures (N×H×W×3 uint8 each, own sizes) and the indices of the N photos."""
+    """Batch `step`: two stacks of N captures (N×H×W×3 uint8 each, own sizes) and the indices of the N photos.
 
-    def __init__(self, photos: list[Photo], batch: int, seed: int):
-        self.photos, self.batch, self.seed = photos, batch, seed
+    Of several processes each gets its part of the N. Which photos and sizes a batch has they draw alike, so no photo
+    comes twice in it; the captures are made from a seed of each process's own.
+    """
+
+    def __init__(self, photos: list[Photo], batch: int, seed: int, processes: Processes = Processes()):
+        self.photos, self.batch, self.seed, self.processes = photos, batch, seed, processes
         weights = np.array([SOURCE_WEIGHT.get(photo.source, 1.0) for photo in photos])
         self.shares = weights / weights.sum()
 
@@ -140,10 +145,12 @@ class Pairs(Dataset):
         rng = np.random.default_rng([self.seed, step])
         chosen = rng.choice(len(self.photos), self.batch, replace=False, p=self.shares)
         mirrored = rng.random(self.batch) < 0.5  # both of a pair, or none: no camera mirrors
-        stacks = []
+        rows, stacks = self.processes.rows(self.batch), []
+        own = self.processes.stream(rng, self.seed, step)
+        chosen, mirrored = chosen[rows], mirrored[rows]
         for _ in range(2):
             size = SIZES[int(rng.integers(len(SIZES)))]
-            views = [self._capture(index, flip, size, rng) for index, flip in zip(chosen, mirrored, strict=True)]
+            views = [self._capture(index, flip, size, own) for index, flip in zip(chosen, mirrored, strict=True)]
             stacks.append(torch.from_numpy(np.stack(views)))
         return *stacks, torch.from_numpy(chosen)
 

@@ -14,21 +14,22 @@ TEMPERATURE = 0.1
 class Memory:
     """The latest descriptors (parts as in `heads.Heads`, N×parts×d) and the photos they came from; a ring."""
 
-    def __init__(self, size: int, parts: int, dimensions: int):
-        self.parts = torch.zeros(size, parts, dimensions)
-        self.photos = torch.full((size,), -1)  # -1: nothing here yet
+    def __init__(self, size: int, parts: int, dimensions: int, device: torch.device = torch.device("cpu")):
+        self.parts = torch.zeros(size, parts, dimensions, device=device)
+        self.photos = torch.full((size,), -1, device=device)  # -1: nothing here yet
         self.next = 0
 
     def push(self, parts: torch.Tensor, photos: torch.Tensor) -> None:
-        places = (self.next + torch.arange(len(photos))) % len(self.photos)
+        places = (self.next + torch.arange(len(photos), device=photos.device)) % len(self.photos)
         self.parts[places], self.photos[places] = parts.detach(), photos
-        self.next = int(places[-1] + 1) % len(self.photos)
+        self.next = (self.next + len(photos)) % len(self.photos)
 
     def state(self) -> dict:
         return {"parts": self.parts, "photos": self.photos, "next": self.next}
 
     def restore(self, state: dict) -> None:
-        self.parts, self.photos, self.next = state["parts"], state["photos"], state["next"]
+        self.parts, self.photos = state["parts"].to(self.parts.device), state["photos"].to(self.photos.device)
+        self.next = state["next"]
 
 
 def similarities(left: torch.Tensor, right: torch.Tensor, shares: torch.Tensor | None = None) -> torch.Tensor:
@@ -55,12 +56,12 @@ def info_nce(
     losses = []
     known = photos[:, None] == memory.photos[None, :]
     ignored = known | (memory.photos < 0)[None, :]
-    other = (photos[:, None] == photos[None, :]) & ~torch.eye(len(photos), dtype=torch.bool)
+    other = (photos[:, None] == photos[None, :]) & ~torch.eye(len(photos), dtype=torch.bool, device=photos.device)
     for one, two in ((first, second), (second, first)):
         within = similarities(one, two, shares).masked_fill(other, -torch.inf)
         past = similarities(one, memory.parts, shares).masked_fill(ignored, -torch.inf)
         logits = torch.cat([within, past], dim=2) / TEMPERATURE  # (1 + parts)×N×(N + memory)
-        target = torch.arange(len(photos)).expand(len(logits), -1)
+        target = torch.arange(len(photos), device=photos.device).expand(len(logits), -1)
         losses.append(F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none").view_as(target).mean(1))
     return (losses[0] + losses[1]) / 2
 

@@ -8,7 +8,6 @@ stage, `train.csv` (losses of training) and `held_out.csv` (unexplained shares o
 
 import argparse
 import csv
-import json
 import math
 import os
 import time
@@ -20,10 +19,12 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+import checkpoint
+import options
 from augmentation import Batches
 from export import export
 from loss import NAMES, TAPS, HeldOut, distillation, normalise
-from photos import SOURCES, Photo, load, split
+from photos import Photo, load, split
 from processes import Processes
 from schedule import Schedule
 from shape import DEFAULT, SHAPES, Shape
@@ -101,9 +102,7 @@ class Run:
             "random": torch.get_rng_state(),
             "exported": self.exported,
         }
-        partial = self.folder / (name + ".partial")
-        torch.save(state, partial)
-        partial.replace(self.folder / name)
+        checkpoint.write(state, self.folder / name)
 
     def resume(self) -> None:
         """Restores `checkpoint.pt` where there is one.
@@ -112,9 +111,9 @@ class Run:
         goes on from where its longer cosine stands at this step.
         """
         path = self.folder / "checkpoint.pt"
-        if not path.exists():
+        state = checkpoint.read(path)
+        if state is None:
             return
-        state = torch.load(path, weights_only=True, map_location="cpu")
         if state["seed"] != self.seed:
             raise SystemExit(f"{path}: written with seed {state['seed']}, asked for {self.seed}")
         if state.get("shape", DEFAULT.name) != self.student.shape.name:
@@ -162,8 +161,9 @@ def narrowed(
     path = run.folder / "targets.pt"
     narrow = NarrowTeacher(teacher, run.student.shape)
     if run.processes.leads and not path.exists():
-        narrow.fit(normalise(Batches(training, run.schedule, BASIS_CROPS, run.seed)[0]))
-        torch.save(narrow.projections(), path)
+        crops = Batches(training, run.schedule, BASIS_CROPS, run.seed)[0]
+        narrow.fit(normalise(crops.to(run.processes.device)))
+        checkpoint.write(narrow.projections(), path)
     run.processes.wait()
     narrow.load_state_dict(torch.load(path, weights_only=True), strict=False)
     narrow.to(run.processes.device)
@@ -231,16 +231,14 @@ def train(
             saved = time.monotonic()
 
 
-def options() -> argparse.Namespace:
+def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, required=True, help="folder that holds data/ and weights/")
-    parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and logs")
+    options.add_run(parser, threads=2, save_seconds=180, measure_steps=500)
+    options.add_sources(parser)
     parser.add_argument("--export", type=Path, help="ONNX file to write whenever a stage ends better than before")
     parser.add_argument("--shape", choices=SHAPES, default=DEFAULT.name, help="widths and depth of the student")
     parser.add_argument("--start", type=Path, help="checkpoint whose weights to begin with (`warm_start.py`)")
     parser.add_argument("--half-teacher", action="store_true", help="run the teacher in bfloat16: faster where the processor can")
-    parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
-    parser.add_argument("--any-licence", action="store_true", help="also photos whose terms do not permit shipping")
     parser.add_argument("--local-steps", type=int, default=3000)
     parser.add_argument("--chain-steps", type=int, default=3000)
     parser.add_argument("--large-steps", type=int, default=3000)
@@ -251,18 +249,11 @@ def options() -> argparse.Namespace:
     parser.add_argument("--tuned-rate", type=float, default=1e-3)
     parser.add_argument("--stop", type=int, help="step to end at, before the end of the schedule")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=1, help="processes that make crops")
-    parser.add_argument("--measure-steps", type=int, default=500)
-    parser.add_argument("--save-seconds", type=float, default=180)
-    parser.add_argument("--progress", type=float, default=30, help="seconds between updates of the progress bar")
     return parser.parse_args()
 
 
 def main() -> None:
-    arguments = options()
-    torch.set_num_threads(arguments.threads)
+    arguments = read_options()
     schedule = Schedule(
         arguments.local_steps,
         arguments.chain_steps,
@@ -274,12 +265,11 @@ def main() -> None:
     )
     if arguments.tuned_steps and not arguments.tuned_teacher:
         raise SystemExit("--tuned-steps needs --tuned-teacher")
-    processes = Processes.joined()
+    processes = options.begin(arguments)
     run = Run(arguments.run, schedule, arguments.seed, SHAPES[arguments.shape], processes)
     if arguments.start:
         run.student.load_state_dict(torch.load(arguments.start, weights_only=True)["student"])
     run.resume()
-    arguments.run.joinpath("options.json").write_text(json.dumps(vars(arguments), default=str, indent=1))
     photos = load(arguments.shared, tuple(arguments.sources), arguments.any_licence)
     precision = torch.bfloat16 if arguments.half_teacher else torch.float32
     teacher = Teacher(arguments.shared / WEIGHTS, precision).to(processes.device)

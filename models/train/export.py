@@ -4,10 +4,12 @@
     python export.py --bundle ../default.lens --out target/student.onnx    # of an int8 bundle, with its rounded weights
 
 Outputs c20 (stride 16), c39 (stride 16), c42 (the expansion of block 14, stride 32) and c51 (stride 32), with as many
-channels as the student's shape has: 64, 576, 480 and 1280 by default. The file stays below 2.9 MB.
+channels as the student's shape has: 64, 576, 480 and 1280 by default. The file stays below 2.9 MB. Heads that are linear
+in a map (`attribute_heads.py`) leave with it, as outputs of their own.
 """
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,18 +25,28 @@ from teacher import C20_BOUNDARY, C39_INPUT_BOUNDARY, C51_BOUNDARY
 _BOUNDARY_NAMES = {C20_BOUNDARY: "c20", C51_BOUNDARY: "c51"}
 
 
+@dataclass(frozen=True)
+class LogitMap:
+    """A further output: a 1×1 convolution of a tap, with a channel for each label."""
+
+    name: str
+    tap: str
+    weight: np.ndarray  # labels×C
+    bias: np.ndarray  # labels
+
+
 def outputs(shape: Shape) -> dict[str, tuple[int, int]]:
     """Channels and stride of each output."""
     c20, c42 = shape.outputs[C20_BOUNDARY - 1], shape.hidden[C42_BOUNDARY - 1]
     return {"c20": (c20, 16), "c39": (shape.c39, 16), "c42": (c42, 32), "c51": (shape.c51, 32)}
 
 
-def export(student: Student, out: Path) -> None:
-    """Writes `student` to `out`. The student itself is left as it is."""
+def export(student: Student, out: Path, heads: tuple[LogitMap, ...] = ()) -> None:
+    """Writes `student` to `out`, and its heads. The student itself is left as it is."""
     graph = OnnxGraph("pocketlens_student", np.float16)
 
     def convolve(source: str, layer: ConvolutionNorm, target: str) -> str:
-        weight, bias = (tensor.float().contiguous().numpy() for tensor in layer.folded())
+        weight, bias = (tensor.float().cpu().contiguous().numpy() for tensor in layer.folded())
         convolution = layer.convolution
         return graph.convolution(source, target, weight, bias, convolution.stride[0], convolution.groups, layer.relu6)
 
@@ -54,7 +66,11 @@ def export(student: Student, out: Path) -> None:
                 x = graph.add(shortcut, x, name)
         if number == C39_INPUT_BOUNDARY:
             convolve(x, student.c39, "c39")
-    graph.write(out, outputs(student.shape))
+    written = outputs(student.shape)
+    for head in heads:
+        graph.convolution(head.tap, head.name, head.weight[:, :, None, None], head.bias, 1, 1, relu6=False)
+        written[head.name] = (len(head.bias), written[head.tap][1])
+    graph.write(out, written)
 
 
 def read_student(checkpoint: Path) -> Student:
@@ -65,9 +81,9 @@ def read_student(checkpoint: Path) -> Student:
     return student.eval()
 
 
-def read_bundle(bundle: Path) -> Student:
-    """The student inside of an int8 bundle of the default's shape."""
-    student = Student(DEFAULT)
+def read_bundle(bundle: Path, shape: Shape = DEFAULT) -> Student:
+    """The student inside of an int8 bundle."""
+    student = Student(shape)
     network(bundle).into_student(student)
     return student.eval()
 

@@ -6,6 +6,9 @@
 
 A batch holds P groups with K captures each, and captures of `data/unlabelled`, every photo a group of its own: the
 catalogue alone is too few things to tell apart. Next to the loss, the maps are held near those of the start.
+
+Several processes (`processes.py`) share the captures of a batch; pooled maps and labels are gathered before the heads. So
+means, mining and loss are those of the whole batch in each of them, and a step is that of one process.
 """
 
 import argparse
@@ -19,8 +22,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+import checkpoint
 import metric
 import mining
+import options
 from captures import SIZES, capture
 from catalogue import GroupsAndPhotos, Labelled, joined, load, read_groups, read_pairs
 from contrastive import map_distance
@@ -31,6 +36,7 @@ from heads import Heads
 from loss import normalise
 from photos import Photo
 from photos import load as load_photos
+from processes import Processes
 from recall import VIEWS, describe, views_of
 from recipe import RECIPES, pooled
 from tune import rate
@@ -61,7 +67,7 @@ class Objective(torch.nn.Module):
             case "contrastive":
                 anchor, positive, negative = mining.batch_hard(descriptors, labels).T
                 left, right = torch.cat([anchor, anchor]), torch.cat([positive, negative])
-                same = torch.arange(len(left)) < len(anchor)
+                same = torch.arange(len(left), device=left.device) < len(anchor)
                 return metric.contrastive(descriptors[left], descriptors[right], same, 1.2)
             case "coupled":
                 return metric.coupled_clusters(descriptors, labels, 0.6)
@@ -76,7 +82,7 @@ def _ranked(descriptors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Every photo as a query: of its group only the best match is trusted, against its hardest negatives."""
     terms = []
     for query, label in enumerate(labels):
-        others = torch.arange(len(labels)) != query
+        others = torch.arange(len(labels), device=labels.device) != query
         potential, rest = descriptors[(labels == label) & others], descriptors[labels != label]
         if len(potential) and len(rest):
             chosen = mining.hardest_negatives(descriptors[query], rest, RANKED_NEGATIVES)
@@ -85,10 +91,20 @@ def _ranked(descriptors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 class Captures(Dataset):
-    """Batch `step`: captures (N×H×W×3 uint8) of P groups, K each, then pairs of captures of other photos; labels."""
+    """Batch `step`: captures (N×H×W×3 uint8) of P groups, K each, then pairs of captures of other photos; labels.
 
-    def __init__(self, items: list[Labelled], others: list[Photo], batches: GroupsAndPhotos, pairs: int):
-        self.items, self.others, self.batches, self.pairs = items, others, batches, pairs
+    Of several processes each gets its part of the N: groups, photos and size they draw alike, captures each by itself.
+    """
+
+    def __init__(
+        self,
+        items: list[Labelled],
+        others: list[Photo],
+        batches: GroupsAndPhotos,
+        pairs: int,
+        processes: Processes = Processes(),
+    ):
+        self.items, self.others, self.batches, self.pairs, self.processes = items, others, batches, pairs, processes
         self.groups = 1 + max(item.group for item in items)
 
     def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -99,97 +115,128 @@ class Captures(Dataset):
             for index in rng.choice(len(self.others), self.pairs, replace=False):
                 photos += [(self.others[index], self.groups + int(index))] * 2
         size = SIZES[int(rng.integers(len(SIZES)))]
-        clutter = [self.others[int(rng.integers(len(self.others)))].pixels for _ in photos]
+        photos, own = photos[self.processes.rows(len(photos))], self.processes.stream(rng, self.batches.seed, step, 1)
+        clutter = [self.others[int(own.integers(len(self.others)))].pixels for _ in photos]
         views = [
-            capture(photo.pixels, CLUTTER_CHANCE, other, size, rng)
+            capture(photo.pixels, CLUTTER_CHANCE, other, size, own)
             for (photo, _), other in zip(photos, clutter, strict=True)
         ]
         return torch.from_numpy(np.stack(views)), torch.tensor([label for _, label in photos])
 
 
+class Compared(torch.nn.Module):
+    """The loss of a step as a module, for `Processes.wrap`."""
+
+    def __init__(self, network: FoldedNetwork, heads: Heads, objective: Objective, processes: Processes):
+        super().__init__()
+        self.network, self.heads, self.objective, self.processes = network, heads, objective, processes
+
+    def forward(
+        self, crops: torch.Tensor, labels: torch.Tensor, start: FoldedNetwork
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of this process's captures (N×H×W×3 uint8) and labels: the whole batch's loss, and how far its own maps moved."""
+        middle = self.network.trunk(normalise(crops))
+        with torch.no_grad():
+            wanted = start.tail(middle)
+        maps = self.network.tail(middle)
+        vectors = pooled(maps, self.heads.recipe)
+        descriptors = self.heads.joint({tap: self.processes.gathered(rows) for tap, rows in vectors.items()})
+        return self.objective(descriptors, self.processes.gathered(labels)), map_distance(maps, wanted)
+
+
 class Fitting:
     """Network, heads, objective and optimiser; saved and restored as a whole."""
 
-    def __init__(self, network: FoldedNetwork, heads: Heads, objective: Objective, arguments: argparse.Namespace):
-        self.network, self.heads, self.objective, self.arguments = network, heads, objective, arguments
+    def __init__(
+        self,
+        network: FoldedNetwork,
+        heads: Heads,
+        objective: Objective,
+        arguments: argparse.Namespace,
+        processes: Processes = Processes(),
+    ):
+        learning = (module.to(processes.device) for module in (network, heads, objective))
+        self.network, self.heads, self.objective = learning
+        self.arguments, self.processes = arguments, processes
         self.start, self.step = copy.deepcopy(network).requires_grad_(False), 0
+        self.loss = processes.wrap(Compared(network, heads, objective, processes))
         tail = [parameter for parameter in network.parameters() if parameter.requires_grad]
         new = [*heads.parameters(), *objective.parameters()]
         groups = [{"params": tail, "peak": arguments.rate}, {"params": new, "peak": arguments.head_rate}]
         self.optimiser = torch.optim.AdamW(groups, weight_decay=0.0)
 
-    def describe(self, maps: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Unit vectors: all parts one after another."""
-        return self.heads.joint(pooled(maps, self.heads.recipe))
-
     def train_step(self, crops: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+        """One step on captures (N×H×W×3 uint8), this process's part of the batch; returns the loss by term."""
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * rate(self.step, self.arguments.steps)
         self.optimiser.zero_grad(set_to_none=True)
-        middle = self.network.trunk(normalise(crops))
-        with torch.no_grad():
-            wanted = self.start.tail(middle)
-        maps = self.network.tail(middle)
-        loss, moved = self.objective(self.describe(maps), labels), map_distance(maps, wanted)
+        device = self.processes.device
+        loss, moved = self.loss(crops.to(device), labels.to(device), self.start)
         (loss + self.arguments.distillation * moved).backward()
         self.optimiser.step()
         self.step += 1
         return {"loss": loss.item(), "moved": moved.item()}
 
     def save(self, path: Path) -> None:
-        state = {name: getattr(self, name).state_dict() for name in ("network", "heads", "objective", "optimiser")}
-        partial = path.with_name(path.name + ".partial")
-        torch.save({"step": self.step, **state}, partial)
-        partial.replace(path)
+        if self.processes.leads:
+            state = {name: getattr(self, name).state_dict() for name in ("network", "heads", "objective", "optimiser")}
+            checkpoint.write({"step": self.step, **state}, path)
 
     def resume(self, path: Path) -> None:
-        if path.exists():
-            state = torch.load(path, weights_only=True)
+        state = checkpoint.read(path)
+        if state is not None:
             self.step = state["step"]
             for name in ("network", "heads", "objective", "optimiser"):
                 getattr(self, name).load_state_dict(state[name])
 
 
 def fit(
-    network: FoldedNetwork, items: list[Labelled], others: list[Photo], arguments: argparse.Namespace
+    network: FoldedNetwork,
+    items: list[Labelled],
+    others: list[Photo],
+    arguments: argparse.Namespace,
+    processes: Processes = Processes(),
 ) -> Fitting:
     """Trains `network` in place and returns it with its heads; goes on from the run's checkpoint where there is one."""
     recipe = RECIPES[arguments.recipe]
+    network.to(processes.device)
     views = views_of(others[: arguments.fitted], others, VIEWS, arguments.seed)
     taps = {tap: rows.reshape(-1, VIEWS, rows.shape[1]) for tap, rows in describe(network, views, recipe).items()}
     heads = Heads.learned(taps, recipe)
     groups = 1 + max(item.group for item in items)
     dimensions = len(heads.taps) * heads.dimensions
-    fitting = Fitting(network, heads, Objective(arguments.loss, groups + len(others), dimensions), arguments)
-    checkpoint = arguments.run / "checkpoint.pt"
-    fitting.resume(checkpoint)
-    log = Log(arguments.run / "train.csv", ["step", "seconds", "loss", "moved"], fitting.step)
+    objective = Objective(arguments.loss, groups + len(others), dimensions)
+    fitting = Fitting(network, heads, objective, arguments, processes)
+    path = arguments.run / "checkpoint.pt"
+    fitting.resume(path)
+    table = arguments.run / "train.csv" if processes.leads else None
+    log = Log(table, ["step", "seconds", "loss", "moved"], fitting.step)
     batches = GroupsAndPhotos(
         [item.group for item in items], arguments.groups_per_batch, arguments.per_group, arguments.steps, arguments.seed
     )
     loader = DataLoader(
-        Captures(items, others, batches, arguments.pairs),
+        Captures(items, others, batches, arguments.pairs, processes),
         batch_size=None,
         sampler=range(fitting.step, arguments.steps),
         num_workers=arguments.workers,
     )
     window, started, saved = [], time.monotonic(), time.monotonic()
-    for crops, labels in tqdm(loader, initial=fitting.step, total=arguments.steps, mininterval=30):
+    bar = {"initial": fitting.step, "total": arguments.steps, "mininterval": arguments.progress}
+    for crops, labels in tqdm(loader, disable=not processes.leads, **bar):
         window.append(fitting.train_step(crops, labels))
         if fitting.step % LOG_STEPS == 0:
             means = {name: sum(terms[name] for terms in window) / len(window) for name in window[0]}
             log.write({"step": fitting.step, "seconds": (time.monotonic() - started) / len(window), **means})
             window, started = [], time.monotonic()
         if fitting.step == arguments.steps or time.monotonic() - saved > arguments.save_seconds:
-            fitting.save(checkpoint)
+            fitting.save(path)
             saved = time.monotonic()
     return fitting
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What this run and `half_groups.py` share."""
-    parser.add_argument("--shared", type=Path, required=True, help="folder that holds data/ and weights/")
-    parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoint and the log")
+    options.add_run(parser)
     parser.add_argument("--student", type=Path, help="checkpoint of the student to fit; without it the teacher is")
     parser.add_argument("--loss", choices=LOSSES, default="triplet")
     parser.add_argument("--recipe", choices=RECIPES, default="focused", help="descriptor to fit under")
@@ -201,17 +248,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=4e-5)
     parser.add_argument("--head-rate", type=float, default=1e-3)
     parser.add_argument("--distillation", type=float, default=5.0, help="weight of the maps' distance")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=1, help="processes that make captures")
-    parser.add_argument("--save-seconds", type=float, default=120)
 
 
 def start(arguments: argparse.Namespace) -> tuple[FoldedNetwork, list[Photo]]:
     """The network as it begins, and the photos beside the catalogue."""
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(arguments.seed)
-    arguments.run.mkdir(parents=True, exist_ok=True)
     others = load_photos(arguments.shared, ("unlabelled",))
     order = np.random.default_rng(arguments.seed).permutation(len(others))
     others = [others[index] for index in order]
@@ -227,16 +267,19 @@ def main() -> None:
     parser.add_argument("--groups", type=Path, required=True, help="table of image and group, or pairs.tsv of a mining")
     parser.add_argument("--export", type=Path, help="ONNX file to write a student to")
     arguments = parser.parse_args()
+    processes = options.begin(arguments)
     network, others = start(arguments)
     is_mined = arguments.groups.name == "pairs.tsv"
     groups = joined(read_pairs(arguments.groups)) if is_mined else read_groups(arguments.groups)
-    fit(network, load(arguments.photos, groups), others, arguments)
+    fit(network, load(arguments.photos, groups), others, arguments, processes)
+    if not processes.leads:
+        return
     if not arguments.student:
         network.into_teacher(arguments.run / "fitted.npz")
         return
     student = read_student(arguments.student)
     network.into_student(student)
-    torch.save({"shape": student.shape.name, "student": student.state_dict()}, arguments.run / "fitted.pt")
+    checkpoint.write({"shape": student.shape.name, "student": student.state_dict()}, arguments.run / "fitted.pt")
     if arguments.export:
         export(student, arguments.export)
 

@@ -64,15 +64,15 @@ class FoldedNetwork(nn.Module):
         """Writes the weights back, so that `student` in evaluation mode is this network."""
         for stage, layers in zip(self.stages, _layers(student), strict=True):
             for convolution, layer in zip(stage, layers, strict=True):
-                layer.unfold(convolution.weight.detach(), convolution.bias.detach())
-        student.c39.unfold(self.c39.weight.detach(), self.c39.bias.detach())
+                layer.unfold(convolution.weight.detach().cpu(), convolution.bias.detach().cpu())
+        student.c39.unfold(self.c39.weight.detach().cpu(), self.c39.bias.detach().cpu())
 
     def into_teacher(self, path: Path) -> None:
         """Writes a weight file that `read_convolutions` reads, in float32 (cNN_w instead of cNN_wq and cNN_scale)."""
         arrays = {}
         for index, convolution in enumerate(layer for stage in self.stages for layer in stage):
-            arrays[f"c{index:02d}_w"] = convolution.weight.detach().contiguous().numpy()
-            arrays[f"c{index:02d}_b"] = convolution.bias.detach().numpy()
+            arrays[f"c{index:02d}_w"] = convolution.weight.detach().cpu().contiguous().numpy()
+            arrays[f"c{index:02d}_b"] = convolution.bias.detach().cpu().numpy()
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(path, **arrays)
 
@@ -119,4 +119,4 @@ def _layers(student: Student) -> list[list[ConvolutionNorm]]:
 def _fold(layer: ConvolutionNorm) -> Convolution:
     weight, bias = layer.folded()
     convolution = layer.convolution
-    return Convolution("", weight.numpy(), bias.numpy(), convolution.stride[0], convolution.groups, layer.relu6)
+    return Convolution("", weight.cpu().numpy(), bias.cpu().numpy(), convolution.stride[0], convolution.groups, layer.relu6)

@@ -6,7 +6,8 @@
 Groups of `data/grocery` in the order of their names: every other one trains (its query and database photos), the rest
 is measured: their queries, in the whole database. This is the one use of retrieval photos for training, and its
 weights stay in the run folder. Before: the network as it is, with a whitening learned from simulated captures. After:
-the tuned network, and a whitening learned from those captures and from the photos of the training half.
+the tuned network, and a whitening learned from those captures and from the photos of the training half. Of several
+processes (`processes.py`) all train and the first one measures.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import cv2
 import numpy as np
 import torch
 
+import options
 from catalogue import Labelled, load
 from evaluate_recipe import mean_average_precision, shape
 from fit_catalogue import add_options, fit, start
@@ -46,12 +48,14 @@ def halves(rows: list[tuple[str, str, str]]) -> tuple[set[str], set[str]]:
 def taps_of(network: FoldedNetwork, photos: list[np.ndarray], recipe: Recipe) -> dict[str, np.ndarray]:
     """Pooled taps of whole photos, the longest side 320."""
     found: dict[str, list[np.ndarray]] = {part.tap: [] for part in recipe}
+    device = next(network.parameters()).device
     for pixels in photos:
         height, width = shape(*pixels.shape[:2])
         shrinks = pixels.shape[0] > height
         view = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        for tap, vectors in pooled(network(normalise(torch.from_numpy(view)[None])), recipe).items():
-            found[tap].append(vectors[0].numpy().astype(np.float64))
+        maps = network(normalise(torch.from_numpy(view)[None].to(device)))
+        for tap, vectors in pooled(maps, recipe).items():
+            found[tap].append(vectors[0].cpu().numpy().astype(np.float64))
     return {tap: np.array(vectors) for tap, vectors in found.items()}
 
 
@@ -120,12 +124,17 @@ def main() -> None:
         write(arguments.shared / "data" / SET, arguments.run)
         return
     started, busy = time.monotonic(), time.process_time()
+    processes = options.begin(arguments)
     network, others = start(arguments)
     folder = arguments.shared / "data" / SET
     rows = read_set(folder)
     trained, kept = halves(rows)
     items = load(folder, {path: group for path, group, _ in rows if group in trained})
+    if not processes.leads:
+        fit(network, items, others, arguments, processes)
+        return
     recipe = RECIPES[arguments.recipe]
+    network.to(processes.device)
     measured = Measured(folder, kept, recipe)
 
     def measure() -> tuple[float, float]:
@@ -140,7 +149,7 @@ def main() -> None:
     result |= {"loss": arguments.loss, "steps": arguments.steps}
     result["before"], result["whitening_alone"] = measure()
     print(result, flush=True)
-    fit(network, items, others, arguments)
+    fit(network, items, others, arguments, processes)
     result["network_alone"], result["after"] = measure()
     result["gain"] = result["after"] - result["before"]
     result |= {"minutes": (time.monotonic() - started) / 60, "processor_minutes": (time.process_time() - busy) / 60}

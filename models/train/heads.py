@@ -27,7 +27,7 @@ class Heads(nn.Module):
     def __init__(self, learned: dict[str, Whitening], recipe: Recipe = THREE_TAPS):
         super().__init__()
         self.taps, self.recipe = [part.tap for part in recipe], recipe
-        self.shares = shares(recipe)
+        self.register_buffer("shares", shares(recipe), persistent=False)  # the recipe has them
         self.layers = nn.ModuleList()
         for _, projection in (learned[tap] for tap in self.taps):
             layer = nn.Linear(projection.shape[1], projection.shape[0], bias=False)

@@ -13,7 +13,7 @@ from metric import distances
 def all_triplets(labels: torch.Tensor) -> torch.Tensor:
     """T×3 indices (anchor, positive, negative) of all triplets of N labels."""
     same = labels[:, None] == labels[None, :]
-    positive = same & ~torch.eye(len(labels), dtype=torch.bool)
+    positive = same & ~_itself(labels)
     return (positive[:, :, None] & ~same[:, None, :]).nonzero()
 
 
@@ -22,7 +22,7 @@ def batch_hard(descriptors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """For every anchor its farthest positive and its nearest negative (Hermans et al., 2017, eq. 5)."""
     apart = distances(descriptors, descriptors)
     same = labels[:, None] == labels[None, :]
-    positive = same & ~torch.eye(len(labels), dtype=torch.bool)
+    positive = same & ~_itself(labels)
     anchors = (positive.any(1) & (~same).any(1)).nonzero().squeeze(1)
     farthest = apart.masked_fill(~positive, -torch.inf).argmax(1)
     nearest = apart.masked_fill(same, torch.inf).argmin(1)
@@ -39,16 +39,21 @@ def semi_hard(descriptors: torch.Tensor, labels: torch.Tensor, margin: float = 0
     squares = distances(descriptors, descriptors).square()
     same = labels[:, None] == labels[None, :]
     chosen = []
-    for anchor, positive in (same & ~torch.eye(len(labels), dtype=torch.bool)).nonzero().tolist():
+    for anchor, positive in (same & ~_itself(labels)).nonzero().tolist():
         own = squares[anchor, positive]
         candidates = squares[anchor].masked_fill(same[anchor] | (squares[anchor] <= own), torch.inf)
         negative = int(candidates.argmin())
         if candidates[negative] < own + margin:
             chosen.append((anchor, positive, negative))
-    return torch.tensor(chosen, dtype=torch.long).reshape(-1, 3)
+    return torch.tensor(chosen, dtype=torch.long, device=labels.device).reshape(-1, 3)
 
 
 @torch.no_grad()
 def hardest_negatives(query: torch.Tensor, candidates: torch.Tensor, count: int) -> torch.Tensor:
     """Indices of the `count` candidates (M×d) nearest to the query (d), nearest first: those of a ranking loss."""
     return (candidates - query).square().sum(1).topk(min(count, len(candidates)), largest=False).indices
+
+
+def _itself(labels: torch.Tensor) -> torch.Tensor:
+    """N×N: whether row and column are one and the same sample."""
+    return torch.eye(len(labels), dtype=torch.bool, device=labels.device)

@@ -5,6 +5,8 @@ whitening is fitted on views of other photos, as whoever uses the network does. 
 simulated and no others, so it is read beside how far the maps have moved from where they started.
 """
 
+from functools import cached_property
+
 import cv2
 import numpy as np
 import torch
@@ -30,15 +32,16 @@ def nearest_shape(pixels: np.ndarray) -> tuple[int, int]:
 def describe(network, views: list[np.ndarray], recipe: Recipe = THREE_TAPS) -> dict[str, np.ndarray]:
     """Pooled taps (views×C each) of views that have one of `SHAPES`."""
     taps = {part.tap: [None] * len(views) for part in recipe}
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     for shape in SHAPES:
         places = [place for place, view in enumerate(views) if view.shape[:2] == shape]
         for start in range(0, len(places), BATCH):
             batch = places[start : start + BATCH]
             with torch.no_grad():
-                crops = torch.from_numpy(np.stack([views[place] for place in batch]))
+                crops = torch.from_numpy(np.stack([views[place] for place in batch])).to(device)
                 vectors = pooled(network(normalise(crops)), recipe)
             for tap, rows in vectors.items():
-                for place, row in zip(batch, rows.numpy(), strict=True):
+                for place, row in zip(batch, rows.cpu().numpy(), strict=True):
                     taps[tap][place] = row
     return {tap: np.array(rows, np.float64) for tap, rows in taps.items()}
 
@@ -56,7 +59,7 @@ def views_of(photos: list[Photo], others: list[Photo], count: int, seed: int) ->
 
 
 class Recall:
-    """Everything that does not depend on the network is made once."""
+    """Everything that does not depend on the network is made once; what only a measurement needs, when it is asked for."""
 
     def __init__(
         self, training: list[Photo], held_out: list[Photo], seed: int = 1, recipe: Recipe = THREE_TAPS
@@ -64,11 +67,18 @@ class Recall:
         self.recipe = recipe
         order = np.random.default_rng(seed).permutation(len(training))
         fitted = [training[i] for i in order[:FITTED]]
-        others = [training[i] for i in order[FITTED : FITTED + DISTRACTORS]] or training
-        self.fitting = views_of(fitted, others, VIEWS, seed)
-        self.queries = views_of(held_out, others, CAPTURES, seed)
-        self.database = [_squeezed(photo) for photo in [*held_out, *others]]
+        self.held_out, self.seed = held_out, seed
+        self.others = [training[i] for i in order[FITTED : FITTED + DISTRACTORS]] or training
+        self.fitting = views_of(fitted, self.others, VIEWS, seed)
         self.sources = np.repeat([photo.source for photo in held_out], CAPTURES)
+
+    @cached_property
+    def queries(self) -> list[np.ndarray]:
+        return views_of(self.held_out, self.others, CAPTURES, self.seed)
+
+    @cached_property
+    def database(self) -> list[np.ndarray]:
+        return [_squeezed(photo) for photo in [*self.held_out, *self.others]]
 
     def fitting_taps(self, network) -> dict[str, np.ndarray]:
         """Pooled taps of the views that the whitening is fitted on: photos×views×C."""

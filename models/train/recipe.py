@@ -69,7 +69,7 @@ RECIPES: dict[str, Recipe] = {"three-taps": THREE_TAPS, "focused": FOCUSED}
 
 def border_distance(maps: torch.Tensor) -> torch.Tensor:
     """N×H×W: how far each place of N×C×H×W is from the mean of the outermost ones."""
-    border = torch.ones(maps.shape[2:], dtype=torch.bool)
+    border = torch.ones(maps.shape[2:], dtype=torch.bool, device=maps.device)
     border[1:-1, 1:-1] = False
     mean = maps[:, :, border].mean(dim=2)
     return torch.linalg.vector_norm(maps - mean[:, :, None, None], dim=1)

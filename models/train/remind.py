@@ -6,11 +6,13 @@ Tuning (`tune.py`) raises products and leaves the teacher, whose landmarks are b
 are lessons (`lessons.py`). The weights are read from the int8 bundle; the stem and blocks 0-5 stay as they are, so
 their map of a stack of captures and all that is wanted of it are made once and kept in memory (some gigabytes), and most
 steps repeat an earlier stack. A run resumes from `checkpoint.pt` when its command is given again, with new stacks.
+
+Several processes (`processes.py`) each make, keep and repeat their part of the same stacks. A lesson's loss is a mean over
+captures, so the mean of the gradients is all that they exchange, and a step is that of one process on whole stacks.
 """
 
 import argparse
 import copy
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -18,10 +20,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 import captures
+import checkpoint
+import options
 from captures import Pairs
 from distill import WEIGHTS, Log
 from export import export
@@ -30,6 +35,7 @@ from lessons import LESSONS, NAMES, Lessons, Maps, Targets, components
 from loss import HeldOut, normalise
 from photos import SOURCES, Photo, load, split
 from plan_weights import network
+from processes import Processes
 from recall import Recall
 from recipe import FOCUSED
 from student import Student
@@ -45,9 +51,10 @@ View = tuple[torch.Tensor, list[torch.Tensor]]  # a stack's maps between trunk a
 class Teachers:
     """The student as it was and the ImageNet network, both in bfloat16; targets of a stack of captures."""
 
-    def __init__(self, student: FoldedNetwork, teacher: FoldedNetwork):
+    def __init__(self, student: FoldedNetwork, teacher: FoldedNetwork, device: torch.device = torch.device("cpu")):
+        self.device = device
         self.student, self.teacher = (
-            copy.deepcopy(net).requires_grad_(False).to(torch.bfloat16, memory_format=torch.channels_last)
+            copy.deepcopy(net).requires_grad_(False).to(device, torch.bfloat16, memory_format=torch.channels_last)
             for net in (student, teacher)
         )
         self.targets: Targets | None = None
@@ -55,7 +62,7 @@ class Teachers:
     @torch.no_grad()
     def maps(self, crops: torch.Tensor) -> tuple[torch.Tensor, Maps, Maps]:
         """Of N×H×W×3 uint8: the trunk's map, the student's taps, the teacher's."""
-        image = normalise(crops).to(torch.bfloat16)
+        image = normalise(crops.to(self.device)).to(torch.bfloat16)
         middle = self.student.trunk(image)
         own, its = self.student.tail(middle), self.teacher(image)
         return middle, *({tap: rows.float() for tap, rows in taps.items()} for taps in (own, its))
@@ -68,17 +75,18 @@ class Teachers:
                 _, *both = self.maps(crops)
                 for lesson, kept in zip(LESSONS, rows, strict=True):
                     for taps, side in zip(both, kept, strict=True):
-                        side.append(lesson.pool(taps[lesson.part.tap]).numpy())
+                        side.append(lesson.pool(taps[lesson.part.tap]).cpu().numpy())
         own, its = ([_paired(kept[side], steps) for kept in rows] for side in (0, 1))
-        self.targets = Targets(own, its)
+        self.targets = Targets(own, its).to(self.device)
         wanted = []
         for lesson, mine, teachers in zip(LESSONS, own, its, strict=True):
             wanted.append(None if lesson.blended else components(lesson.whitening(teachers), _rows(teachers)))
-        return Lessons(self.targets, [_rows(mine) for mine in own], wanted)
+        return Lessons(self.targets, [_rows(mine) for mine in own], wanted).to(self.device)
 
     def view(self, crops: torch.Tensor) -> View:
+        """Kept in the processor's memory, which is larger than an accelerator's."""
         middle, own, its = self.maps(crops)
-        return middle, [wanted.to(torch.bfloat16) for wanted in self.targets(own, its)]
+        return middle.cpu(), [wanted.to("cpu", torch.bfloat16) for wanted in self.targets(own, its)]
 
 
 def _paired(stacks: list[np.ndarray], steps: int) -> np.ndarray:
@@ -108,43 +116,63 @@ class Replay:
         return self.past[-1]
 
 
+class Taught(nn.Module):
+    """The losses of a step as a module, for `Processes.wrap`."""
+
+    def __init__(self, network: FoldedNetwork, lessons: Lessons):
+        super().__init__()
+        self.network, self.lessons = network, lessons
+
+    def forward(self, middle: torch.Tensor, wanted: list[torch.Tensor]) -> torch.Tensor:
+        return self.lessons(self.network.tail(middle.float()), wanted)
+
+
 class Reminding:
     """Network, its running average, lessons and optimiser; saved and restored as a whole."""
 
-    def __init__(self, student: FoldedNetwork, lessons: Lessons, arguments: argparse.Namespace):
-        self.network, self.average, self.lessons, self.arguments = student, copy.deepcopy(student), lessons, arguments
-        self.step = 0
+    def __init__(
+        self,
+        student: FoldedNetwork,
+        lessons: Lessons,
+        arguments: argparse.Namespace,
+        processes: Processes = Processes(),
+    ):
+        self.network, self.lessons = student.to(processes.device), lessons.to(processes.device)
+        self.average, self.arguments, self.processes, self.step = copy.deepcopy(student), arguments, processes, 0
+        processes.alike(lessons)  # each process has fitted them by itself
+        self.taught = processes.wrap(Taught(student, lessons), buffers=False)
         tail = [parameter for parameter in student.parameters() if parameter.requires_grad]
         groups = [{"params": tail, "peak": arguments.rate}, {"params": lessons.parameters(), "peak": arguments.lesson_rate}]
         self.optimiser = torch.optim.AdamW(groups, weight_decay=0.0)
         blended = torch.tensor([lesson.blended for lesson in LESSONS])
         share = arguments.blended
-        self.weights = torch.where(blended, share / blended.sum(), (1 - share) / (~blended).sum())
+        weights = torch.where(blended, share / blended.sum(), (1 - share) / (~blended).sum())
+        self.weights = weights.to(processes.device)
 
     def parts(self) -> dict:
         return {name: getattr(self, name) for name in ("network", "average", "lessons", "optimiser")}
 
     def save(self, path: Path) -> None:
-        state = {"step": self.step, **{name: part.state_dict() for name, part in self.parts().items()}}
-        partial = path.with_name(path.name + ".partial")
-        torch.save(state, partial)
-        partial.replace(path)
+        if self.processes.leads:
+            state = {name: part.state_dict() for name, part in self.parts().items()}
+            checkpoint.write({"step": self.step, **state}, path)
 
     def resume(self, path: Path) -> None:
-        if path.exists():
-            state = torch.load(path, weights_only=True)
+        state = checkpoint.read(path)
+        if state is not None:
             self.step = state["step"]
             for name, part in self.parts().items():
                 part.load_state_dict(state[name])
 
     def train_step(self, view: View) -> torch.Tensor:
-        """One step on a stack; returns the loss of each lesson."""
+        """One step on a stack, of several processes each on its part; returns the loss of each lesson there."""
         rise, fall = (self.step + 1) / WARM_UP_STEPS, 0.5 * (1 + math.cos(math.pi * self.step / self.arguments.steps))
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * min(1.0, rise) * fall
         self.optimiser.zero_grad(set_to_none=True)
         middle, wanted = view
-        terms = self.lessons(self.network.tail(middle.float()), wanted)
+        device = self.processes.device
+        terms = self.taught(middle.to(device), [told.to(device) for told in wanted])
         (terms @ self.weights).backward()
         self.optimiser.step()
         self.step += 1
@@ -164,21 +192,26 @@ class Judge:
 
     @torch.no_grad()
     def measure(self, reminding: Reminding) -> None:
-        network, lessons = reminding.average, reminding.lessons
-        terms = torch.stack([lessons(network(normalise(crops)), wanted) for crops, wanted in self.views]).mean(0)
+        network, lessons, device = reminding.average, reminding.lessons, reminding.processes.device
+        terms = []
+        for crops, wanted in self.views:
+            terms.append(lessons(network(normalise(crops.to(device))), [told.to(device) for told in wanted]))
+        terms = torch.stack(terms).mean(0)
         row = {"step": reminding.step, **self.recall.measure(network), **dict(zip(NAMES, terms.tolist(), strict=True))}
         self.log.write(row)
         print({name: round(value, 4) for name, value in row.items()}, flush=True)
 
 
-def train(reminding: Reminding, views: Replay, judge: Judge) -> None:
-    arguments = reminding.arguments
-    log = Log(arguments.run / "train.csv", ["step", "seconds", *NAMES], reminding.step)
-    if reminding.step == 0:
+def train(reminding: Reminding, views: Replay, judge: Judge | None) -> None:
+    """Runs to the last step; of several processes the first one alone has a judge."""
+    arguments, leads = reminding.arguments, reminding.processes.leads
+    log = Log(arguments.run / "train.csv" if leads else None, ["step", "seconds", *NAMES], reminding.step)
+    if judge and reminding.step == 0:
         judge.measure(reminding)
     window, started, saved = torch.zeros(len(NAMES)), time.monotonic(), time.monotonic()
-    for step in tqdm(range(reminding.step, arguments.steps), mininterval=arguments.progress):
-        window += reminding.train_step(views[step])
+    steps = range(reminding.step, arguments.steps)
+    for step in tqdm(steps, disable=not leads, mininterval=arguments.progress):
+        window += reminding.train_step(views[step]).cpu()
         if reminding.step % LOG_STEPS == 0:
             seconds = (time.monotonic() - started) / LOG_STEPS
             terms = dict(zip(NAMES, (window / LOG_STEPS).tolist(), strict=True))
@@ -188,7 +221,7 @@ def train(reminding: Reminding, views: Replay, judge: Judge) -> None:
         if ends or time.monotonic() - saved > arguments.save_seconds:
             reminding.save(arguments.run / "checkpoint.pt")
             saved = time.monotonic()
-        if ends or reminding.step % arguments.measure_steps == 0:
+        if judge and (ends or reminding.step % arguments.measure_steps == 0):
             write(reminding.average, arguments)
             judge.measure(reminding)
 
@@ -197,16 +230,15 @@ def write(average: FoldedNetwork, arguments: argparse.Namespace) -> None:
     """Writes the averaged weights as a student's checkpoint and its export."""
     student = Student().eval()
     average.into_student(student)
-    torch.save({"shape": student.shape.name, "student": student.state_dict()}, arguments.run / "reminded.pt")
+    checkpoint.write({"shape": student.shape.name, "student": student.state_dict()}, arguments.run / "reminded.pt")
     if arguments.export:
         export(student, arguments.export)
 
 
-def options() -> argparse.Namespace:
+def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, required=True, help="folder that holds data/ and weights/")
+    options.add_run(parser, progress=60, measure_steps=2000)
     parser.add_argument("--bundle", type=Path, required=True, help="int8 bundle of the student to train further")
-    parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and logs")
     parser.add_argument("--export", type=Path, help="ONNX file to write the student to")
     parser.add_argument("--steps", type=int, default=8500)
     parser.add_argument("--every", type=int, default=4, help="one stack in so many is new")
@@ -216,35 +248,30 @@ def options() -> argparse.Namespace:
     parser.add_argument("--blended", type=float, default=0.7, help="weight of the blended lessons, of 1")
     parser.add_argument("--shares", nargs=3, type=float, default=[4.0, 1.0, 2.0], help="how often each of SOURCES is drawn")
     parser.add_argument("--average-steps", type=int, default=300, help="how far back the running average looks")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=1, help="processes that make captures")
-    parser.add_argument("--measure-steps", type=int, default=2000)
-    parser.add_argument("--save-seconds", type=float, default=120)
-    parser.add_argument("--progress", type=float, default=60, help="seconds between updates of the progress bar")
     return parser.parse_args()
 
 
 def main() -> None:
-    arguments = options()
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(arguments.seed)
-    arguments.run.mkdir(parents=True, exist_ok=True)
-    arguments.run.joinpath("options.json").write_text(json.dumps(vars(arguments), default=str, indent=1))
+    arguments = read_options()
+    processes = options.begin(arguments)
     captures.SOURCE_WEIGHT, captures.SIZES = dict(zip(SOURCES, arguments.shares, strict=True)), SIZES
     student = network(arguments.bundle).to(memory_format=torch.channels_last)
-    teachers = Teachers(student, FoldedNetwork.from_teacher(arguments.shared / WEIGHTS))
+    teachers = Teachers(student, FoldedNetwork.from_teacher(arguments.shared / WEIGHTS), processes.device)
     training, held_out = split(load(arguments.shared))
-    pairs = Pairs(training, arguments.batch, arguments.seed)
-    reminding = Reminding(student, teachers.fit(pairs, FITTING_STEPS), arguments)
+    lessons = teachers.fit(Pairs(training, arguments.batch, arguments.seed), FITTING_STEPS)  # whole stacks in all
+    reminding = Reminding(student, lessons, arguments, processes)
     reminding.resume(arguments.run / "checkpoint.pt")
     # From where a run of this many steps would have come, so that resumed ones see other captures.
     first = FITTING_STEPS + reminding.step
+    pairs = Pairs(training, arguments.batch, arguments.seed, processes)
     loader = DataLoader(pairs, batch_size=None, sampler=range(first, first + arguments.steps), num_workers=arguments.workers)
     views = Replay(teachers, iter(loader), arguments.every, arguments.seed)
     columns = ["step", "recall_at_1", "reciprocal_rank", *(f"rank_{source}" for source in sorted(SOURCES)), *NAMES]
-    log = Log(arguments.run / "held_out.csv", columns, reminding.step)
-    train(reminding, views, Judge(training, held_out, teachers, log))
+    judge = None
+    if processes.leads:
+        log = Log(arguments.run / "held_out.csv", columns, reminding.step)
+        judge = Judge(training, held_out, teachers, log)
+    train(reminding, views, judge)
 
 
 if __name__ == "__main__":

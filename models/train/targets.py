@@ -98,8 +98,8 @@ class Moments:
     def add(self, maps: torch.Tensor) -> None:
         rows = maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1]).float()
         self.count += len(rows)
-        self.sum = self.sum + rows.sum(0).double().numpy()
-        self.products = self.products + (rows.T @ rows).double().numpy()
+        self.sum = self.sum + rows.sum(0).double().cpu().numpy()
+        self.products = self.products + (rows.T @ rows).double().cpu().numpy()
 
     def join(self, other: "Moments") -> None:
         self.count += other.count

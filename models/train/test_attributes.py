@@ -94,10 +94,6 @@ def garments(count: int, shots: int, seed: int) -> tuple[torch.Tensor, Truth]:
     return images, Truth(*(torch.tensor(np.array(c), dtype=kind) for c, kind in zip(columns, kinds, strict=True)))
 
 
-def part(whole: Truth, rows: torch.Tensor) -> Truth:
-    return Truth(**{name: value[rows] for name, value in vars(whole).items()})
-
-
 def test_a_head_learns_all_four_on_rendered_garments():
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -126,7 +122,7 @@ def test_a_head_learns_all_four_on_rendered_garments():
         number, stage = stage_at(step, steps)
         chosen = torch.randperm(60)[:10]
         rows = (chosen[:, None] * 6 + torch.arange(6)[None, :]).flatten()
-        batch = part(known, rows)
+        batch = known.of(rows)
         # In the first stage features are pooled at the true places, in the second at those that were found.
         answer = head(trunk(images[rows]), batch if number == 0 else None)
         optimiser.zero_grad()

@@ -35,7 +35,7 @@ def arguments(folder, **changes) -> argparse.Namespace:
     values = {
         "run": folder, "recipe": "focused", "loss": "triplet", "fitted": 8, "steps": 4, "seed": 1, "workers": 0,
         "groups_per_batch": 2, "per_group": 3, "pairs": 2, "rate": 1e-3, "head_rate": 1e-3, "distillation": 1.0,
-        "save_seconds": 0,
+        "save_seconds": 0, "progress": 60,
     }  # fmt: skip
     return argparse.Namespace(**{**values, **changes})
 

@@ -6,19 +6,24 @@
 Only the tail of the network (`folded.py`) and the heads learn. Next to InfoNCE, the maps are held near those of the
 network as it started, or of `--target`, place by place. What leaves is a running average of the weights: `tuned.npz`
 (teacher) or `tuned.pt` (student) in the run folder.
+
+Several processes (`processes.py`) share the captures of a batch; pooled maps are gathered before the heads. So means,
+negatives and memory are those of the whole batch in each of them, and a step is that of one process.
 """
 
 import argparse
 import copy
-import json
 import math
 import time
 from pathlib import Path
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+import checkpoint
+import options
 from captures import Pairs
 from contrastive import Memory, info_nce, map_distance
 from distill import WEIGHTS, Log
@@ -26,7 +31,8 @@ from export import export, read_student
 from folded import TRUNK_STAGES, FoldedNetwork
 from heads import Heads
 from loss import HeldOut, normalise
-from photos import SOURCES, Photo, load, split
+from photos import Photo, load, split
+from processes import Processes
 from recall import Recall
 from recipe import RECIPES, THREE_TAPS, Recipe, pooled
 
@@ -40,19 +46,60 @@ def rate(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
+class Discriminating(nn.Module):
+    """The loss of a step as a module, for `Processes.wrap`."""
+
+    def __init__(self, network: FoldedNetwork, heads: Heads, own_trunk: bool, processes: Processes):
+        """`own_trunk`: what is held to has the trunk of `network`, so it need not be worked out again."""
+        super().__init__()
+        self.network, self.heads, self.own_trunk, self.processes = network, heads, own_trunk, processes
+
+    def forward(
+        self, stacks: tuple[torch.Tensor, torch.Tensor], photos: torch.Tensor, target: FoldedNetwork, memory: Memory
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...]]:
+        """Of two stacks of this process's captures (N×H×W×3 uint8 each) and the indices of the whole batch's photos.
+
+        InfoNCE of the joint descriptor, the mean of that of its parts, how far this process's maps moved; and the
+        whole batch's descriptors of each stack.
+        """
+        vectors, moved = [], 0.0
+        for crops in stacks:
+            image = normalise(crops)
+            middle = self.network.trunk(image)
+            with torch.no_grad():
+                wanted = target.tail(middle if self.own_trunk else target.trunk(image))
+            maps = self.network.tail(middle)
+            moved = moved + map_distance(maps, wanted) / 2
+            own = pooled(maps, self.heads.recipe)
+            vectors.append({tap: self.processes.gathered(rows) for tap, rows in own.items()})
+        parts = self.heads({tap: torch.cat([rows[tap] for rows in vectors]) for tap in self.heads.taps}).chunk(2)
+        joint, *single = info_nce(*parts, photos, memory, self.heads.shares)
+        return joint, torch.stack(single).mean(), moved, parts
+
+
 class Tuning:
     """Network, heads, memory and optimiser of a run; saved and restored as a whole."""
 
-    def __init__(self, network: FoldedNetwork, heads: Heads, target: FoldedNetwork, arguments: argparse.Namespace):
-        self.network, self.heads, self.target, self.arguments = network, heads, target, arguments
-        self.own_trunk = _same(_trunk(network), _trunk(target))
+    def __init__(
+        self,
+        network: FoldedNetwork,
+        heads: Heads,
+        target: FoldedNetwork,
+        arguments: argparse.Namespace,
+        processes: Processes = Processes(),
+    ):
+        self.network, self.heads, self.target = (module.to(processes.device) for module in (network, heads, target))
+        self.arguments, self.processes = arguments, processes
         self.average, self.step = copy.deepcopy(network), 0
-        self.memory = Memory(arguments.memory, len(heads.taps), heads.dimensions)
+        self.memory = Memory(arguments.memory, len(heads.taps), heads.dimensions, processes.device)
+        self.loss = processes.wrap(Discriminating(network, heads, _same(_trunk(network), _trunk(target)), processes))
         tail = [parameter for parameter in network.parameters() if parameter.requires_grad]
         groups = [{"params": tail, "peak": arguments.rate}, {"params": heads.parameters(), "peak": arguments.head_rate}]
         self.optimiser = torch.optim.AdamW(groups, weight_decay=0.0)
 
     def save(self, path: Path) -> None:
+        if not self.processes.leads:
+            return
         state = {
             "step": self.step,
             "network": self.network.state_dict(),
@@ -61,36 +108,28 @@ class Tuning:
             "memory": self.memory.state(),
             "optimiser": self.optimiser.state_dict(),
         }
-        partial = path.with_name(path.name + ".partial")
-        torch.save(state, partial)
-        partial.replace(path)
+        checkpoint.write(state, path)
 
     def resume(self, path: Path) -> None:
-        if not path.exists():
+        state = checkpoint.read(path)
+        if state is None:
             return
-        state = torch.load(path, weights_only=True)
         self.step = state["step"]
         for name in ("network", "average", "heads", "optimiser"):
             getattr(self, name).load_state_dict(state[name])
         self.memory.restore(state["memory"])
 
     def train_step(self, stacks: tuple[torch.Tensor, torch.Tensor], photos: torch.Tensor) -> dict[str, float]:
-        """One step on two stacks of captures (N×H×W×3 uint8 each); returns the loss by term."""
+        """One step on two stacks of captures (N×H×W×3 uint8 each) of N photos, this process's part of the batch.
+
+        Returns the loss by term.
+        """
+        device = self.processes.device
+        stacks, photos = tuple(crops.to(device) for crops in stacks), self.processes.gathered(photos.to(device))
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * rate(self.step, self.arguments.steps)
         self.optimiser.zero_grad(set_to_none=True)
-        vectors, moved = [], 0.0
-        for crops in stacks:
-            image = normalise(crops)
-            middle = self.network.trunk(image)
-            with torch.no_grad():
-                wanted = self.target.tail(middle if self.own_trunk else self.target.trunk(image))
-            maps = self.network.tail(middle)
-            moved = moved + map_distance(maps, wanted) / 2
-            vectors.append(pooled(maps, self.heads.recipe))
-        parts = self.heads({tap: torch.cat([rows[tap] for rows in vectors]) for tap in self.heads.taps}).chunk(2)
-        joint, *single = info_nce(*parts, photos, self.memory, self.heads.shares)
-        of_parts = torch.stack(single).mean()
+        joint, of_parts, moved, parts = self.loss(stacks, photos, self.target, self.memory)
         (joint + of_parts + self.arguments.distillation * moved).backward()
         self.optimiser.step()
         self.step += 1
@@ -120,7 +159,9 @@ class Judge:
 
     @torch.no_grad()
     def measure(self, network: FoldedNetwork, target: FoldedNetwork, step: int) -> dict[str, float]:
-        moved = [float(map_distance(network(image), target(image))) for image in map(normalise, self.photos.batches)]
+        device = next(network.parameters()).device
+        images = (normalise(crops.to(device)) for crops in self.photos.batches)
+        moved = [float(map_distance(network(image), target(image))) for image in images]
         row = {"step": step, **self.recall.measure(network), "moved": sum(moved) / len(moved)}
         self.log.write(row)
         print({name: round(value, 4) for name, value in row.items()}, flush=True)
@@ -129,19 +170,21 @@ class Judge:
 
 def train(tuning: Tuning, photos: list[Photo], judge: Judge) -> None:
     arguments = tuning.arguments
-    folder = arguments.run
-    log = Log(folder / "train.csv", ["step", "seconds", "joint", "parts", "moved"], tuning.step)
+    folder, processes = arguments.run, tuning.processes
+    columns = ["step", "seconds", "joint", "parts", "moved"]
+    log = Log(folder / "train.csv" if processes.leads else None, columns, tuning.step)
     loader = DataLoader(
-        Pairs(photos, arguments.batch, arguments.seed),
+        Pairs(photos, arguments.batch, arguments.seed, processes),
         batch_size=None,
         sampler=range(tuning.step, arguments.steps),
         num_workers=arguments.workers,
         prefetch_factor=4 if arguments.workers else None,
     )
-    if tuning.step == 0:
+    if processes.leads and tuning.step == 0:
         judge.measure(tuning.network, tuning.target, 0)
     window, started, saved = [], time.monotonic(), time.monotonic()
-    for one, two, chosen in tqdm(loader, initial=tuning.step, total=arguments.steps, mininterval=arguments.progress):
+    bar = {"initial": tuning.step, "total": arguments.steps, "mininterval": arguments.progress}
+    for one, two, chosen in tqdm(loader, disable=not processes.leads, **bar):
         window.append(tuning.train_step((one, two), chosen))
         if tuning.step % LOG_STEPS == 0:
             means = {name: sum(terms[name] for terms in window) / len(window) for name in window[0]}
@@ -151,7 +194,7 @@ def train(tuning: Tuning, photos: list[Photo], judge: Judge) -> None:
         if ends or time.monotonic() - saved > arguments.save_seconds:
             tuning.save(folder / "checkpoint.pt")
             saved = time.monotonic()
-        if ends or tuning.step % arguments.measure_steps == 0:
+        if processes.leads and (ends or tuning.step % arguments.measure_steps == 0):
             write(tuning.average, arguments)
             judge.measure(tuning.average, tuning.target, tuning.step)
 
@@ -167,61 +210,48 @@ def write(network: FoldedNetwork, arguments: argparse.Namespace) -> None:
         return
     student = read_student(arguments.student)
     network.into_student(student)
-    torch.save({"shape": student.shape.name, "student": student.state_dict()}, arguments.run / "tuned.pt")
+    checkpoint.write({"shape": student.shape.name, "student": student.state_dict()}, arguments.run / "tuned.pt")
     if arguments.export:
         export(student, arguments.export)
 
 
-def options() -> argparse.Namespace:
+def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, required=True, help="folder that holds data/ and weights/")
-    parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and logs")
+    options.add_run(parser, measure_steps=150)
+    options.add_sources(parser)
     parser.add_argument("--student", type=Path, help="checkpoint of the student to tune; without it the teacher is")
     parser.add_argument("--recipe", choices=RECIPES, default="three-taps", help="descriptor to tune under")
     parser.add_argument("--target", type=Path, help="weight file of a teacher to stay near, instead of the start")
     parser.add_argument("--export", type=Path, help="ONNX file to write a student to")
-    parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
-    parser.add_argument("--any-licence", action="store_true", help="also photos whose terms do not permit shipping")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch", type=int, default=48, help="photos a step, two captures of each")
     parser.add_argument("--rate", type=float, default=4e-5)
     parser.add_argument("--head-rate", type=float, default=3e-3)
     parser.add_argument("--distillation", type=float, default=10.0, help="weight of the maps' distance")
     parser.add_argument("--memory", type=int, default=2048, help="past captures kept as negatives")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=1, help="processes that make captures")
-    parser.add_argument("--measure-steps", type=int, default=150)
-    parser.add_argument("--save-seconds", type=float, default=120)
-    parser.add_argument("--progress", type=float, default=30, help="seconds between updates of the progress bar")
     return parser.parse_args()
 
 
 def main() -> None:
-    arguments = options()
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(arguments.seed)
-    arguments.run.mkdir(parents=True, exist_ok=True)
-    arguments.run.joinpath("options.json").write_text(json.dumps(vars(arguments), default=str, indent=1))
+    arguments = read_options()
+    processes = options.begin(arguments)
     if arguments.student:
         network = FoldedNetwork.from_student(read_student(arguments.student))
     else:
         network = FoldedNetwork.from_teacher(arguments.shared / WEIGHTS)
+    network.to(processes.device)
     target = FoldedNetwork.from_teacher(arguments.target) if arguments.target else copy.deepcopy(network)
     target.requires_grad_(False)
     training, held_out = split(load(arguments.shared, tuple(arguments.sources), arguments.any_licence))
-    checkpoint = arguments.run / "checkpoint.pt"
-    log = Log(arguments.run / "held_out.csv", held_out_columns(arguments.sources), _step(checkpoint))
+    path = arguments.run / "checkpoint.pt"
+    table = arguments.run / "held_out.csv" if processes.leads else None
+    log = Log(table, held_out_columns(arguments.sources), checkpoint.step(path))
     recipe = RECIPES[arguments.recipe]
     judge = Judge(training, held_out, log, recipe)
     heads = Heads.learned(judge.recall.fitting_taps(network), recipe)
-    tuning = Tuning(network, heads, target, arguments)
-    tuning.resume(checkpoint)
+    tuning = Tuning(network, heads, target, arguments, processes)
+    tuning.resume(path)
     train(tuning, training, judge)
-
-
-def _step(checkpoint: Path) -> int:
-    return torch.load(checkpoint, weights_only=True)["step"] if checkpoint.exists() else 0
 
 
 if __name__ == "__main__":
