@@ -13,6 +13,9 @@ pub(super) struct Map(Mmap);
 
 impl Map {
     pub(super) fn new(file: &File) -> io::Result<Self> {
+        // A touch of the map would fetch megabytes around the header on some systems, a small read fetches little.
+        #[cfg(unix)]
+        let _ = std::os::unix::fs::FileExt::read_at(file, &mut [0; 64], 0);
         // SAFETY: a mapped file must not change under the mapping. This library never truncates or
         // overwrites a container: a new version is a new file that takes the name by rename
         // (`atomic.rs`), and the old content lives on until it is unmapped.
@@ -22,6 +25,20 @@ impl Map {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Has the system read these bytes of the map; others it ignores. It may refuse, which costs no more than time.
+    pub(super) fn will_need(&self, bytes: &[u8]) {
+        #[cfg(unix)]
+        if let Some(offset) = (bytes.as_ptr() as usize).checked_sub(self.0.as_ptr() as usize)
+            && offset + bytes.len() <= self.0.len()
+        {
+            let _ = self
+                .0
+                .advise_range(memmap2::Advice::WillNeed, offset, bytes.len());
+        }
+        #[cfg(not(unix))]
+        let _ = bytes;
     }
 }
 

@@ -229,6 +229,14 @@ impl Container {
         self.bytes.get()
     }
 
+    /// Asks the system to read these bytes of the file, which will be used: so it reads them while this program goes on, and
+    /// several places at once. Does nothing for bytes that are in memory as they are, and where a system has no such call.
+    pub(crate) fn will_need(&self, bytes: &[u8]) {
+        if let Bytes::Mapped(map) = &self.bytes {
+            map.will_need(bytes);
+        }
+    }
+
     // The header was checked against the length of the file: the range is inside and fits usize.
     fn bytes_of(&self, section: &Section) -> &[u8] {
         let start = section.offset as usize;

@@ -5,11 +5,12 @@
 //! or a wrong hit, never a panic or a read outside of the file.
 
 use std::path::Path;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use super::lists::{self, Damage, ListHead, ListedRow, Lists, RowMask};
+use super::lists::{self, Damage, ListHead, ListedRow, Lists, RowMask, Storage};
 use super::quantise::{MAX_DIM, Quantised, inverse_norm, quantise, stride};
 use super::tombstones::Tombstones;
 use super::{IndexError, columns, local};
@@ -48,6 +49,8 @@ pub(super) struct Segment {
     stride: usize,
     /// Of rows in lists.
     lists: Option<ListHead>,
+    /// Searches that have asked the storage for lists before they read them.
+    cold_searches: AtomicU32,
     /// Items that must not be found.
     pub(super) tombstones: Option<Tombstones>,
     /// The rows of items that live, once asked for.
@@ -147,7 +150,11 @@ impl Segment {
                 "none".to_owned(),
             ));
         }
+        for tag in [tags::CENTROIDS, tags::LISTS] {
+            container.will_need(container.section(tag).unwrap_or_default());
+        }
         let segment = Self {
+            cold_searches: AtomicU32::new(0),
             container,
             rows,
             items,
@@ -174,6 +181,10 @@ impl Segment {
             centroids: as_i8(self.section(tags::CENTROIDS)),
             table: self.section(tags::LISTS),
             rows: self.section(tags::ROWS),
+            storage: Some(Storage {
+                container: &self.container,
+                searches: &self.cold_searches,
+            }),
         })
     }
 

@@ -360,7 +360,8 @@ pub(super) fn fit_to_file(
     options: &FitOptions,
     jobs: Option<usize>,
 ) -> Result<()> {
-    let taps = spec.taps();
+    // What heads read besides is not fitted.
+    let taps = spec.recipe.taps();
     let preprocessing = spec.preprocessing.clone();
     let backbone = match network {
         Network::Onnx(onnx) => Backbone::from_onnx(onnx, preprocessing, &taps)?,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::{lines, pictures, refusal};
+use crate::{command, lines, pictures, refusal, text};
 
 const NETWORK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/default.lens");
 /// Of a recipe without a joint projection, whose whitenings can be adapted.
@@ -57,6 +57,23 @@ impl Bench {
 
 fn part(tap: &str, pool: &Value, dim: usize) -> Value {
     json!({"tap": tap, "pool": pool, "dim": dim, "whitening": "pca"})
+}
+
+#[test]
+fn a_bundle_with_heads_is_fitted_on_the_maps_of_its_recipe_alone() {
+    let bench = Bench::new(6);
+    let labels: Vec<String> = (0..1280).map(|label| format!("label {label}")).collect();
+    let head = json!({"name": "kind", "tap": "c51", "labels": labels, "labelling": "one_of"});
+    let heads = bench.write("heads.json", &json!({"attributes": [head]}).to_string());
+    let parts = json!([part("c20", &json!("average"), 2)]);
+    let fitted = command(bench.fit(&parts, &["--heads", &heads])).output();
+    let fitted = fitted.unwrap();
+    assert!(fitted.status.success(), "{}", text(&fitted.stderr));
+    let bundle = path(&bench.at("out.lens"));
+    let info = command(["bundle", "info", &bundle]).output().unwrap();
+    let told = text(&info.stdout);
+    let mut lines = told.lines().filter(|line| line.starts_with("attributes"));
+    assert!(lines.any(|line| line.contains("kind")), "{told}");
 }
 
 #[test]

@@ -150,6 +150,7 @@ impl Encoded {
             centroids: &self.centroids,
             table: &self.table,
             rows: &self.rows,
+            storage: None,
         }
     }
 }

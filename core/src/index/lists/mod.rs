@@ -6,11 +6,12 @@
 //! 2025), over an inverted file (Jégou, Douze & Schmid, *Product quantization for nearest neighbor search*, 2011).
 //!
 //! [`cluster`] finds the centroids, [`encode`] makes the codes, [`margins`] measures how far estimates can be
-//! trusted, [`search`] uses all of it. This file reads the sections, which `../FORMAT.md` draws.
+//! trusted, [`search`] uses all of it, [`fetch`] asks the storage for what it will read. This file reads the sections, which `../FORMAT.md` draws.
 
 mod best;
 mod cluster;
 mod encode;
+mod fetch;
 mod margins;
 mod query;
 mod search;
@@ -18,6 +19,7 @@ mod search;
 mod tests;
 
 pub(super) use encode::{Rows, encode};
+pub(super) use fetch::Storage;
 pub(super) use query::ListQuery;
 pub(super) use search::{Effort, RowMask, nearest};
 
@@ -72,6 +74,8 @@ pub(super) struct Lists<'a> {
     pub(super) table: &'a [u8],
     /// The lists one behind the other.
     pub(super) rows: &'a [u8],
+    /// Where they lie; `None` in memory.
+    pub(super) storage: Option<Storage<'a>>,
 }
 
 /// Fixed numbers of a list.
@@ -320,6 +324,7 @@ impl Lists<'_> {
     pub(super) fn rows_by_item(&self) -> Result<Vec<ListedRow>, Damage> {
         let mut rows = Vec::with_capacity(self.head.rows as usize);
         for number in 0..self.len() {
+            self.fetch_ahead(number);
             let list = self.list(number)?;
             rows.extend((0..list.entry.count).map(|row| ListedRow {
                 item: list.item(row as usize),

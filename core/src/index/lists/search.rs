@@ -59,6 +59,7 @@ impl RowMask {
             count: 0,
         };
         for number in 0..lists.len() {
+            lists.fetch_ahead(number);
             let list = lists.list(number)?;
             mask.starts.push(mask.blocks.len() as u32);
             for first in (0..list.count()).step_by(BLOCK) {
@@ -117,6 +118,7 @@ pub(in crate::index) fn nearest(
     };
     let mut search = Search {
         lists,
+        is_cold: lists.are_cold(),
         query,
         mask,
         margins: match effort {
@@ -162,6 +164,8 @@ pub(super) fn centroid_scores(cpu: Cpu, lists: &Lists<'_>, query: &ListQuery) ->
 
 struct Search<'a> {
     lists: &'a Lists<'a>,
+    /// Whether lists are asked of the storage before they are read.
+    is_cold: bool,
     query: &'a ListQuery,
     mask: Option<&'a RowMask>,
     margins: Margins,
@@ -181,6 +185,9 @@ struct Search<'a> {
 impl<'a> Search<'a> {
     /// Estimates the nearest lists in full and scores the best rows of each, until as many as wanted are scored.
     fn first_lists(&mut self, head: &[u32], nearness: &[f32]) -> Result<(), Damage> {
+        if self.is_cold {
+            self.lists.fetch(head.iter().copied());
+        }
         for &number in head {
             if self.first_list(number)? {
                 return Ok(());
@@ -235,6 +242,9 @@ impl<'a> Search<'a> {
     /// Scores every row that is asked for.
     fn score_all(&mut self) -> Result<(), Damage> {
         for number in 0..self.lists.len() {
+            if self.is_cold {
+                self.lists.fetch_ahead(number);
+            }
             let list = self.lists.list(number)?;
             let signs = list.signs(self.mask.map(|mask| mask.of_list(number)));
             self.named.clear();
@@ -285,25 +295,36 @@ impl<'a> Search<'a> {
         !is_far
     }
 
-    /// The next of the lists that may hold rows with the score to reach as it is now.
+    /// The next of the lists from `at` on that may hold rows with the score to reach as it is now.
     fn open_next(
         &self,
-        numbers: &mut impl Iterator<Item = u32>,
+        near: &[u32],
+        at: &mut usize,
         nearness: &[f32],
     ) -> Result<Option<(u32, List<'a>)>, Damage> {
         let least = self.best.least();
-        let next = numbers.find(|&number| self.reaches(number, nearness[number as usize], least));
-        next.map(|number| Ok((number, self.lists.list(number as usize)?)))
-            .transpose()
+        let reaches = |&number: &u32| self.reaches(number, nearness[number as usize], least);
+        while let Some(number) = near.get(*at) {
+            if self.is_cold && at.is_multiple_of(FETCHED) {
+                let ahead = near[*at..].iter().take(FETCHED);
+                self.lists
+                    .fetch(ahead.copied().filter(|number| reaches(number)));
+            }
+            *at += 1;
+            if reaches(number) {
+                return Ok(Some((*number, self.lists.list(*number as usize)?)));
+            }
+        }
+        Ok(None)
     }
 
     /// Scans what lies within the margins.
     fn within_margins(&mut self, head: &[u32], nearness: &[f32]) -> Result<(), Damage> {
         let near = self.near_enough(head, nearness);
-        let mut numbers = near.iter().copied();
-        let mut next = self.open_next(&mut numbers, nearness)?;
+        let mut at = 0;
+        let mut next = self.open_next(&near, &mut at, nearness)?;
         while let Some((number, list)) = next {
-            next = self.open_next(&mut numbers, nearness)?;
+            next = self.open_next(&near, &mut at, nearness)?;
             if let Some((_, list)) = next {
                 let signs = list.codes.signs;
                 prefetch(&signs[..signs.len().min(PREFETCHED)]);
@@ -426,5 +447,7 @@ impl Near {
 
 /// Bytes of the next list's signs that are fetched while one is scanned; the processor goes on by itself.
 const PREFETCHED: usize = 512;
+/// Near lists that are asked of the storage at once.
+const FETCHED: usize = 64;
 /// Lists that are looked at in the order of their centroids' scores.
 const HEAD: usize = 8;
