@@ -11,7 +11,7 @@ use super::{Entry, LIST_ALIGNMENT, Layout, Lists};
 use crate::container::Container;
 
 /// Searches of a segment that ask. Later ones find most in memory; what they do not is fetched by touching it.
-const COLD_SEARCHES: u32 = 32;
+const COLD_SEARCHES: u32 = 4;
 
 /// Lists that are asked for at once where all are read in their order.
 const AHEAD: usize = 32;
