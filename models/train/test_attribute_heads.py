@@ -152,9 +152,9 @@ def test_a_bundle_says_them(fitted, tmp_path):
         return done.stdout
 
     bundle, index, photos = tmp_path / "named.lens", tmp_path / "shop", sorted((at / "asked").glob("*.png"))
-    floats, recipe = tmp_path / "float.lens", tmp_path / "recipe.json"
-    run("fit", "--backbone", at / "named.onnx", "--recipe", recipe, "--photos", at / "train", "--out", floats)
-    run("bundle", "convert", "--backbone", floats, "--heads", at / "heads.json", "--calibrate", at / "train", "--out", bundle)
+    taught = ("--recipe", tmp_path / "recipe.json", "--heads", at / "heads.json")
+    photos_of = ("--calibrate", at / "train", "--photos", at / "train")
+    run("bundle", "convert", "--backbone", at / "named.onnx", *taught, *photos_of, "--out", bundle)
     assert "attributes      category, attributes" in run("bundle", "info", bundle)
     run("index", "build", at / "train", "--bundle", bundle, "--out", index, "--no-calibration", "--attributes")
     lines = run("search", index, *photos, "--json").splitlines()
