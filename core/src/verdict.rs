@@ -61,8 +61,9 @@ pub struct Calibration {
     pub samples: u32,
 }
 
-/// The model of first hits whose group agrees ([`Standing::agreement`]).
+/// The model of first hits whose group agrees ([`Standing::agreement`]). In JSON a list of the four numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "[f64; 4]", into = "[f64; 4]")]
 pub struct Agreeing {
     /// Log-odds at score, margin and agreement 0.
     pub intercept: f64,
@@ -72,6 +73,28 @@ pub struct Agreeing {
     pub margin_weight: f64,
     /// Log-odds a unit of agreement, never negative.
     pub agreement_weight: f64,
+}
+
+impl From<[f64; 4]> for Agreeing {
+    fn from([intercept, score_weight, margin_weight, agreement_weight]: [f64; 4]) -> Self {
+        Self {
+            intercept,
+            score_weight,
+            margin_weight,
+            agreement_weight,
+        }
+    }
+}
+
+impl From<Agreeing> for [f64; 4] {
+    fn from(model: Agreeing) -> Self {
+        [
+            model.intercept,
+            model.score_weight,
+            model.margin_weight,
+            model.agreement_weight,
+        ]
+    }
 }
 
 /// What a query of known answer gave.

@@ -21,16 +21,29 @@ pub struct Standing {
 }
 
 /// [`Standing::agreement`] of scored items, each with whether it is of the first hit's group: of all, or of the [`NEAREST`] of
-/// each part of them. O(n log n).
+/// each part of them. O(n).
 pub(crate) fn agreement(scored: impl Iterator<Item = (f32, bool)>) -> Option<f32> {
-    let mut scored: Vec<(f32, bool)> = scored.collect();
-    scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-    let last = scored.get(NEAREST - 1).map(|one| one.0);
-    let is_near = |score: f32| last.is_none_or(|last| score > last);
-    let near = scored.iter().filter(|&&(score, own)| own && is_near(score));
-    let best: Vec<f32> = near.map(|one| one.0).take(AGREEING).collect();
-    let sum: f64 = best.iter().copied().map(f64::from).sum();
-    (best.len() == AGREEING).then_some((sum / AGREEING as f64) as f32)
+    let mut nearest = [f32::NEG_INFINITY; NEAREST];
+    let mut own = [f32::NEG_INFINITY; AGREEING];
+    for (score, is_own) in scored {
+        keep_best(&mut nearest, score);
+        if is_own {
+            keep_best(&mut own, score);
+        }
+    }
+    // Minus infinity where there are fewer.
+    let is_near = own[AGREEING - 1] > nearest[NEAREST - 1];
+    let sum: f64 = own.iter().copied().map(f64::from).sum();
+    is_near.then_some((sum / AGREEING as f64) as f32)
+}
+
+/// Best first.
+fn keep_best(best: &mut [f32], mut score: f32) {
+    for place in best {
+        if score > *place {
+            std::mem::swap(place, &mut score);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ impl Lists<'_> {
     }
 
     /// Asks the storage for lists that will be read. Returns at once. Neighbours are asked for together.
-    pub(super) fn fetch(&self, lists: impl Iterator<Item = u32>) {
+    pub(super) fn fetch(&self, lists: &mut dyn Iterator<Item = u32>) {
         let mut together: Option<Range<usize>> = None;
         // What is wrong with an entry is told when the list is read.
         for next in lists.filter_map(|list| self.place_of(list as usize)) {
@@ -54,7 +54,7 @@ impl Lists<'_> {
     /// The same where all lists are read in their order and this is next.
     pub(super) fn fetch_ahead(&self, list: usize) {
         if list.is_multiple_of(AHEAD) {
-            self.fetch(list as u32..self.len().min(list + AHEAD) as u32);
+            self.fetch(&mut (list as u32..self.len().min(list + AHEAD) as u32));
         }
     }
 

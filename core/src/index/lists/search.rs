@@ -186,7 +186,7 @@ impl<'a> Search<'a> {
     /// Estimates the nearest lists in full and scores the best rows of each, until as many as wanted are scored.
     fn first_lists(&mut self, head: &[u32], nearness: &[f32]) -> Result<(), Damage> {
         if self.is_cold {
-            self.lists.fetch(head.iter().copied());
+            self.lists.fetch(&mut head.iter().copied());
         }
         for &number in head {
             if self.first_list(number)? {
@@ -308,7 +308,7 @@ impl<'a> Search<'a> {
             if self.is_cold && at.is_multiple_of(FETCHED) {
                 let ahead = near[*at..].iter().take(FETCHED);
                 self.lists
-                    .fetch(ahead.copied().filter(|number| reaches(number)));
+                    .fetch(&mut ahead.copied().filter(|number| reaches(number)));
             }
             *at += 1;
             if reaches(number) {
