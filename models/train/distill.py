@@ -61,12 +61,12 @@ class Log:
 class Distilling(nn.Module):
     """The student's loss as a module, for `DistributedDataParallel` to wrap."""
 
-    def __init__(self, student: Student):
+    def __init__(self, student: Student, relation: float):
         super().__init__()
-        self.student = student
+        self.student, self.relation = student, relation
 
     def forward(self, teacher: Teacher, image: torch.Tensor, local: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        return distillation(self.student, teacher, image, local)
+        return distillation(self.student, teacher, image, local, self.relation)
 
 
 class Run:
@@ -79,12 +79,13 @@ class Run:
         seed: int,
         shape: Shape = DEFAULT,
         processes: Processes = Processes(),
+        relation: float = 0.0,
     ):
         torch.manual_seed(seed)
         self.processes = processes
         self.folder, self.schedule, self.seed, self.step = folder, schedule, seed, 0
         self.student = Student(shape).to(processes.device, memory_format=torch.channels_last).train()
-        self.distilling = processes.wrap(Distilling(self.student))
+        self.distilling = processes.wrap(Distilling(self.student, relation))
         self.optimiser = torch.optim.AdamW(self.student.parameters(), lr=schedule.rate)
         self.exported = float("inf")  # held-out loss of what was exported last
         folder.mkdir(parents=True, exist_ok=True)
@@ -238,6 +239,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--export", type=Path, help="ONNX file to write whenever a stage ends better than before")
     parser.add_argument("--shape", choices=SHAPES, default=DEFAULT.name, help="widths and depth of the student")
     parser.add_argument("--start", type=Path, help="checkpoint whose weights to begin with (`warm_start.py`)")
+    parser.add_argument("--relations", type=float, default=0.0, help="weight of distances between photos, of a chain")
     parser.add_argument("--half-teacher", action="store_true", help="run the teacher in bfloat16: faster where the processor can")
     parser.add_argument("--local-steps", type=int, default=3000)
     parser.add_argument("--chain-steps", type=int, default=3000)
@@ -266,7 +268,7 @@ def main() -> None:
     if arguments.tuned_steps and not arguments.tuned_teacher:
         raise SystemExit("--tuned-steps needs --tuned-teacher")
     processes = options.begin(arguments)
-    run = Run(arguments.run, schedule, arguments.seed, SHAPES[arguments.shape], processes)
+    run = Run(arguments.run, schedule, arguments.seed, SHAPES[arguments.shape], processes, arguments.relations)
     if arguments.start:
         run.student.load_state_dict(torch.load(arguments.start, weights_only=True)["student"])
     run.resume()

@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 from photos import Photo
+from relations import pooled, relations
 from student import LeftOut, Student
 from teacher import BOUNDARIES, Teacher
 
@@ -54,9 +55,12 @@ def unexplained(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
 
 
 def distillation(
-    student: Student, teacher: Teacher, image: torch.Tensor, local: bool
+    student: Student, teacher: Teacher, image: torch.Tensor, local: bool, relation: float = 0.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The sum over the boundaries and c39, and the terms on their own (in the order of `NAMES`, detached).
+
+    Of a chain the sum has `relation` times what the photos' descriptors (means of c39, and of the last map where it is compared)
+    differ in how far from each other they are (`relations.py`).
 
     A boundary that the teacher has no map for (`targets.py`), or whose block is left out, is NaN among the terms.
     """
@@ -69,7 +73,11 @@ def distillation(
             for own, target, counts in zip([*maps, own_c39], [*boundaries, c39], learned, strict=True)
         ]
     )
-    return terms.nansum(), terms.detach()
+    total = terms.nansum()
+    if relation and not local:
+        described = [(own_c39, c39), *([(maps[-1], boundaries[-1])] if learned[-2] else [])]
+        total = total + relation * sum(relations(pooled(own), pooled(target)) for own, target in described)
+    return total, terms.detach()
 
 
 def compared(student: Student, boundaries: list[torch.Tensor | None]) -> list[bool]:
