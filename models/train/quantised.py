@@ -11,6 +11,7 @@ efficient integer-arithmetic-only inference", 2018). The target is the float stu
 import argparse
 import copy
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+import checkpoint
+import options
 from augmentation import Batches
 from contrastive import map_distance
 from distill import Log
@@ -27,7 +30,8 @@ from export import outputs, read_student
 from folded import C42_BOUNDARY, FoldedConvolution, FoldedNetwork
 from loss import normalise
 from onnx_graph import OnnxGraph
-from photos import SOURCES, load, split
+from photos import load, split
+from processes import Processes
 from schedule import Schedule
 from student import Student
 from teacher import C20_BOUNDARY, C39_INPUT_BOUNDARY, C51_BOUNDARY, pad
@@ -86,7 +90,7 @@ class QuantisedConvolution(nn.Module):
         """Weights (O×I×K×K, int8) and their scales (O)."""
         scales = self.scales()
         rounded = (self.source.weight.detach() / scales.reshape(-1, 1, 1, 1)).round()
-        return rounded.contiguous().numpy().astype(np.int8), scales.numpy()
+        return rounded.contiguous().cpu().numpy().astype(np.int8), scales.cpu().numpy()
 
 
 class QuantisedNetwork(FoldedNetwork):
@@ -117,7 +121,7 @@ def export_quantised(network: QuantisedNetwork, out: Path) -> None:
         weight, scales = layer.bytes()
         inner = layer.source
         name = graph.quantised_convolution(
-            source, f"{target}_float", weight, scales, inner.bias.detach().numpy(), inner.stride, inner.groups, inner.relu6
+            source, f"{target}_float", weight, scales, inner.bias.detach().cpu().numpy(), inner.stride, inner.groups, inner.relu6
         )
         return graph.rounded(name, target, *layer.result.grid())
 
@@ -137,56 +141,95 @@ def export_quantised(network: QuantisedNetwork, out: Path) -> None:
     graph.write(out, outputs(network.shape))
 
 
-def train(network: QuantisedNetwork, target: FoldedNetwork, batches, steps: int, peak: float, log: Log) -> None:
-    """`batches` gives N×H×W×3 uint8 crops; `target` is the float network."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=peak, weight_decay=0.0)
-    network.train()
-    window, started = [], time.monotonic()
-    for step, crops in enumerate(tqdm(batches, total=steps, mininterval=30)):
-        for group in optimiser.param_groups:
-            group["lr"] = peak * rate(step, steps)
-        image = normalise(crops)
+class Run:
+    """Network, optimiser and step count of a run; saved and restored as a whole."""
+
+    def __init__(
+        self,
+        network: QuantisedNetwork,
+        target: FoldedNetwork,
+        steps: int,
+        peak: float,
+        processes: Processes = Processes(),
+    ):
+        """`target` is the float network, `peak` the learning rate after the warm-up.
+
+        Of several processes each takes its part of a batch; the ranges of maps are those of the first one's part.
+        """
+        self.processes, self.steps, self.peak, self.step = processes, steps, peak, 0
+        self.network, self.target = network.to(processes.device), target.requires_grad_(False).to(processes.device)
+        self.whole = processes.wrap(self.network)
+        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self.optimiser = torch.optim.AdamW(parameters, lr=peak, weight_decay=0.0)
+
+    def train_step(self, crops: torch.Tensor) -> float:
+        """One step on N×H×W×3 uint8 crops; returns how far the maps are from the target's."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.peak * rate(self.step, self.steps)
+        image = normalise(crops.to(self.processes.device))
         with torch.no_grad():
-            wanted = target(image)
-        maps = network(image)
-        loss = map_distance(maps, wanted)
-        optimiser.zero_grad(set_to_none=True)
+            wanted = self.target(image)
+        loss = map_distance(self.whole(image), wanted)
+        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        optimiser.step()
-        window.append(loss.item())
-        if len(window) == LOG_STEPS:
-            seconds = (time.monotonic() - started) / LOG_STEPS
-            log.write({"step": step + 1, "seconds": seconds, "moved": sum(window) / LOG_STEPS})
+        self.optimiser.step()
+        self.step += 1
+        return loss.item()
+
+    def save(self, path: Path) -> None:
+        state = {"step": self.step, "network": self.network.state_dict(), "optimiser": self.optimiser.state_dict()}
+        checkpoint.write(state, path)
+
+    def resume(self, path: Path) -> None:
+        state = checkpoint.read(path)
+        if state is not None:
+            self.step = state["step"]
+            self.network.load_state_dict(state["network"])
+            self.optimiser.load_state_dict(state["optimiser"])
+
+
+def train(run: Run, batches: Iterable[torch.Tensor], log: Log, path: Path | None = None, save_seconds: float = 120) -> None:
+    """From the run's step to its end; `batches` gives the crops of these steps. Checkpoints go to `path`."""
+    run.whole.train()
+    leads = run.processes.leads
+    window, started, saved = [], time.monotonic(), time.monotonic()
+    for crops in tqdm(batches, disable=not leads, initial=run.step, total=run.steps, mininterval=30):
+        window.append(run.train_step(crops))
+        if run.step % LOG_STEPS == 0:
+            log.write({"step": run.step, "seconds": (time.monotonic() - started) / len(window), "moved": sum(window) / len(window)})
             window, started = [], time.monotonic()
-    network.eval()
+        if path and leads and (run.step == run.steps or time.monotonic() - saved > save_seconds):
+            run.save(path)
+            saved = time.monotonic()
+    run.processes.alike(run.network)  # the first one's ranges
+    run.whole.eval()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, required=True, help="folder that holds data/")
-    parser.add_argument("--run", type=Path, required=True, help="folder of the log")
+    options.add_run(parser)
     parser.add_argument("--student", type=Path, required=True, help="checkpoint of a trained student")
     parser.add_argument("--export", type=Path, required=True, help="QDQ ONNX file to write")
-    parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
+    options.add_sources(parser)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-5)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(arguments.seed)
-    arguments.run.mkdir(parents=True, exist_ok=True)
+    processes = options.begin(arguments)
     student = read_student(arguments.student)
     network, target = QuantisedNetwork(copy.deepcopy(student)), FoldedNetwork.from_student(student)
-    training, _ = split(load(arguments.shared, tuple(arguments.sources)))
-    batches = Batches(training, Schedule(0, 0, arguments.steps), arguments.batch, arguments.seed)
-    loader = DataLoader(batches, batch_size=None, sampler=range(arguments.steps), num_workers=arguments.workers)
-    log = Log(arguments.run / "train.csv", ["step", "seconds", "moved"], 0)
-    train(network, target.requires_grad_(False), loader, arguments.steps, arguments.rate, log)
-    export_quantised(network, arguments.export)
+    run = Run(network, target, arguments.steps, arguments.rate, processes)
+    path = arguments.run / "checkpoint.pt"
+    run.resume(path)
+    training, _ = split(load(arguments.shared, tuple(arguments.sources), arguments.any_licence))
+    part, seed = processes.part(arguments.batch), processes.seed(arguments.seed)
+    batches = Batches(training, Schedule(0, 0, arguments.steps), part, seed)
+    loader = DataLoader(batches, batch_size=None, sampler=range(run.step, run.steps), num_workers=arguments.workers)
+    log = Log(arguments.run / "train.csv" if processes.leads else None, ["step", "seconds", "moved"], run.step)
+    processes.wait()  # the first one has read what is about to be written over
+    train(run, loader, log, path, arguments.save_seconds)
+    if processes.leads:
+        export_quantised(network, arguments.export)
 
 
 if __name__ == "__main__":

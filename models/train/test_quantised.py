@@ -15,10 +15,12 @@ from distill import Log
 from export import outputs
 from folded import FoldedConvolution, FoldedNetwork
 from loss import normalise
-from quantised import FakeQuantise, QuantisedConvolution, QuantisedNetwork, export_quantised, train
+from processes import Processes
+from quantised import FakeQuantise, QuantisedConvolution, QuantisedNetwork, Run, export_quantised, train
 from shape import NANO
 from student import Student
 from teacher import Convolution
+from test_processes import together
 from test_train import trained_norms
 
 ROOT = Path(__file__).parents[2]
@@ -72,10 +74,34 @@ def trained(tmp_path_factory) -> tuple[QuantisedNetwork, Path, list[float]]:
     network, target = QuantisedNetwork(student), FoldedNetwork.from_student(student).requires_grad_(False)
     batch = torch.from_numpy(np.stack([picture(seed)[:, :160] for seed in range(4)]))
     log = Log(at / "train.csv", ["step", "seconds", "moved"], 0)
-    train(network, target, [batch] * 40, 40, 1e-4, log)
+    train(Run(network, target, 40, 1e-4), [batch] * 40, log)
     export_quantised(network, at / "qdq.onnx")
     rows = (at / "train.csv").read_text().splitlines()[1:]
     return network, at / "qdq.onnx", [float(row.split(",")[2]) for row in rows]
+
+
+def rounded(processes: Processes, folder: Path, until: int) -> dict[str, torch.Tensor]:
+    """Four steps, of which the process lives to take so many."""
+    torch.manual_seed(3)
+    student = trained_norms(Student(NANO))
+    run = Run(QuantisedNetwork(student), FoldedNetwork.from_student(student), 4, 1e-4, processes)
+    run.resume(folder / "checkpoint.pt")
+    batch = torch.from_numpy(np.stack([picture(seed)[:64, :64] for seed in range(4)]))[processes.rows(4)]
+    log = Log(folder / "train.csv" if processes.leads else None, ["step", "seconds", "moved"], run.step)
+    processes.wait()
+    train(run, [batch] * (until - run.step), log)
+    if processes.leads:
+        run.save(folder / "checkpoint.pt")
+    return run.network.state_dict()
+
+
+def test_two_processes_hold_one_network_also_after_an_interruption(tmp_path):
+    first, second = together(2, rounded, tmp_path / "whole", 4)
+    together(2, rounded, tmp_path / "cut", 2)
+    resumed, _ = together(2, rounded, tmp_path / "cut", 4)
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), f"{name} differs between the processes"
+        assert torch.equal(tensor, resumed[name]), f"{name} differs after an interruption"
 
 
 def test_training_makes_up_for_roundings(trained):
