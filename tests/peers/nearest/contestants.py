@@ -135,7 +135,7 @@ def faiss_hnsw(database: np.ndarray, _: Path, percent: int | None = None) -> Ite
     index = faiss.IndexHNSWFlat(database.shape[1], 16, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = 100
     index.add(database)
-    for effort in (32, 64, 128, 256, 512):
+    for effort in (32, 64, 128, 256, 512, 1024, 2048):
 
         settings = faiss.SearchParametersHNSW(efSearch=effort, sel=selector(len(database), percent))
 
@@ -154,7 +154,7 @@ def usearch(database: np.ndarray, folder: Path) -> Iterator[Peer]:
     index.save(str(path))
     view = Index.restore(str(path), view=True)
     size = path.stat().st_size / len(database)
-    for effort in (32, 64, 128, 256, 512):
+    for effort in (32, 64, 128, 256, 512, 1024, 2048):
 
         def find(query: np.ndarray, effort: int = effort) -> np.ndarray:
             view.expansion_search = effort
@@ -172,7 +172,7 @@ def hnswlib(database: np.ndarray, folder: Path, percent: int | None = None) -> I
     path = folder / "hnswlib"
     index.save_index(str(path))
     size = path.stat().st_size / len(database)
-    for effort in (32, 64, 128, 256, 512):
+    for effort in (32, 64, 128, 256, 512, 1024, 2048):
 
         def find(query: np.ndarray, effort: int = effort) -> np.ndarray:
             index.set_ef(effort)
