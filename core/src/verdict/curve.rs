@@ -56,14 +56,14 @@ pub(super) fn curve(mut told: Vec<(f32, bool)>, unseen: f64) -> Vec<Step> {
     steps
 }
 
-/// The least confidence that keeps the precision; beyond the curve what the model expects to keep it, the wrong ones
-/// counted [`WRONG`] times, but no less than the last step. Without a curve the precision itself.
+/// The least confidence that keeps the precision; beyond the curve the precision itself, but no less
+/// than the last step.
 pub(super) fn confidence_for(curve: &[Step], precision: Precision) -> f32 {
     let precision = precision.get();
     let kept = curve.iter().find(|step| step.precision >= precision);
     match (kept, curve.last()) {
         (Some(step), _) => step.confidence,
-        (None, Some(last)) => (1.0 - (1.0 - precision) / WRONG as f32).max(last.confidence),
+        (None, Some(last)) => precision.max(last.confidence),
         (None, None) => precision,
     }
 }
@@ -103,9 +103,9 @@ mod tests {
         }
         assert_eq!(confidence_for(&steps, asked(0.5)), 0.7);
         assert_eq!(confidence_for(&steps, asked(0.6)), 0.75);
-        // Nine observations cannot show more: two thirds of .05 and of .3 may be wrong.
-        assert!((confidence_for(&steps, asked(0.95)) - (1.0 - 0.1 / 3.0)).abs() < 1e-6);
-        assert!((confidence_for(&steps, asked(0.7)) - 0.8).abs() < 1e-6);
+        // Nine observations cannot show more.
+        assert_eq!(confidence_for(&steps, asked(0.95)), 0.95);
+        assert_eq!(confidence_for(&steps, asked(0.7)), 0.75);
         assert_eq!(confidence_for(&[], asked(0.9)), 0.9);
     }
 
