@@ -5,7 +5,10 @@
     pocketlens bundle convert --backbone target/attributes.onnx --heads target/attributes.json --recipe … --out …
 
 The network stays as it is, so its descriptors do. Two stages train the whole head, a last one (`attribute_heads.py`) heads on
-the mean of the map, which leave. `garments.py` says what a table holds. One processor or one accelerator, one process.
+the mean of the map, which leave. `garments.py` says what a table holds.
+
+Several processes (`processes.py`) each decode their part of a batch's photos and make its maps, which is nearly all the work,
+and gather the maps. So triplets and norms are those of the whole batch in each of them, and a step is that of one process.
 """
 
 import argparse
@@ -13,18 +16,20 @@ import time
 from pathlib import Path
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 import checkpoint
 import options
 from attribute_heads import WholeHeads, write_heads
-from attributes import FashionHead, Truth, losses, stage_at, total
+from attributes import FashionHead, Stage, Truth, losses, stage_at, total
 from distill import Log
 from export import export, outputs, read_bundle, read_student
 from folded import FoldedNetwork
 from garments import GarmentBatches, Garments, decode, read
 from loss import normalise
+from processes import Processes
 from shape import DEFAULT, SHAPES
 from student import Student
 from tune import rate
@@ -34,17 +39,43 @@ MEASURED = (320, 320)  # height and width of photos that a measure looks at
 DIMENSIONS = 64  # of the head's descriptor, which does not leave
 
 
+class FirstLosses(nn.Module):
+    """The loss of the whole head's two stages as a module, for `Processes.wrap`."""
+
+    def __init__(self, head: FashionHead, positive: torch.Tensor):
+        super().__init__()
+        self.head, self.positive = head, positive
+
+    def forward(self, maps: torch.Tensor, truth: Truth, pool_at_truth: bool, stage: Stage) -> torch.Tensor:
+        return total(losses(self.head(maps, truth if pool_at_truth else None), truth, self.positive), stage)
+
+
+class LastLoss(nn.Module):
+    """The loss of the last stage as a module, for `Processes.wrap`."""
+
+    def __init__(self, whole: WholeHeads, positive: torch.Tensor):
+        super().__init__()
+        self.whole, self.positive = whole, positive
+
+    def forward(self, maps: torch.Tensor, truth: Truth) -> torch.Tensor:
+        return self.whole.loss(maps, truth, self.positive)
+
+
 class Naming:
     """Both heads, optimiser and step count of a run; saved and restored as a whole."""
 
-    def __init__(self, student: Student, garments: Garments, arguments: argparse.Namespace, device: torch.device):
-        self.network, self.tap = FoldedNetwork.from_student(student).requires_grad_(False).to(device), arguments.tap
-        self.garments, self.arguments, self.device, self.step = garments, arguments, device, 0
+    def __init__(
+        self, student: Student, garments: Garments, arguments: argparse.Namespace, processes: Processes = Processes()
+    ):
+        self.processes, self.device = processes, processes.device
+        self.network, self.tap = FoldedNetwork.from_student(student).requires_grad_(False).to(self.device), arguments.tap
+        self.garments, self.arguments, self.step = garments, arguments, 0
         names, channels = garments.vocabulary, outputs(student.shape)[self.tap][0]
         sizes = len(names.points), len(names.categories), len(names.attributes)
-        self.head = FashionHead(channels, *sizes, dimensions=DIMENSIONS).to(device)
-        self.whole = WholeHeads(channels, *sizes[1:]).to(device)
-        self.positive = garments.positive.to(device)
+        self.head = FashionHead(channels, *sizes, dimensions=DIMENSIONS).to(self.device)
+        self.whole = WholeHeads(channels, *sizes[1:]).to(self.device)
+        positive = garments.positive.to(self.device)
+        self.first, self.last = processes.wrap(FirstLosses(self.head, positive)), processes.wrap(LastLoss(self.whole, positive))
         self.optimisers = {
             "first": torch.optim.Adam(self.head.parameters(), arguments.rate),
             "last": torch.optim.Adam(self.whole.parameters(), arguments.rate),
@@ -60,20 +91,20 @@ class Naming:
         return self.network(normalise(crops.to(self.device)))[self.tap]
 
     def train_step(self, crops: torch.Tensor, truth: Truth) -> float:
-        """One step of the stage at hand; returns its loss."""
+        """One step of the stage at hand, on this process's crops and the truth of the whole batch; returns its loss."""
         first = self.arguments.steps
         is_last = self.step >= first
         optimiser = self.optimisers["last" if is_last else "first"]
         share = rate(self.step - first, self.arguments.last_steps) if is_last else rate(self.step, first)
         for group in optimiser.param_groups:
             group["lr"] = self.arguments.rate * share
-        maps, truth = self.maps(crops), truth.to(self.device)
+        maps, truth = self.processes.gathered(self.maps(crops)), truth.to(self.device)
         if is_last:
-            loss = self.whole.loss(maps, truth, self.positive)
+            loss = self.last(maps, truth)
         else:
             number, stage = stage_at(self.step, first)
             # In the first stage features are pooled at the true places, in the second at those that were found.
-            loss = total(losses(self.head(maps, truth if number == 0 else None), truth, self.positive), stage)
+            loss = self.first(maps, truth, number == 0, stage)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -84,7 +115,8 @@ class Naming:
         return {"head": self.head, "whole": self.whole, **self.optimisers}
 
     def save(self, path: Path) -> None:
-        checkpoint.write({"step": self.step, **{name: part.state_dict() for name, part in self.parts().items()}}, path)
+        if self.processes.leads:
+            checkpoint.write({"step": self.step, **{name: part.state_dict() for name, part in self.parts().items()}}, path)
 
     def resume(self, path: Path) -> None:
         state = checkpoint.read(path)
@@ -114,20 +146,19 @@ def measure(naming: Naming, garments: Garments) -> dict[str, float]:
 
 def train(naming: Naming) -> None:
     """From the run's step to its end; goes on from the checkpoint where there is one."""
-    arguments = naming.arguments
+    arguments, leads = naming.arguments, naming.processes.leads
     naming.whole.train()
     path = arguments.run / "checkpoint.pt"
     naming.resume(path)
-    log = Log(arguments.run / "train.csv", ["step", "seconds", "loss"], naming.step)
-    batches = GarmentBatches(
-        naming.garments, arguments.groups_per_batch, arguments.per_group, naming.steps, arguments.seed
-    )
+    log = Log(arguments.run / "train.csv" if leads else None, ["step", "seconds", "loss"], naming.step)
+    shape = arguments.groups_per_batch, arguments.per_group
+    batches = GarmentBatches(naming.garments, *shape, naming.steps, arguments.seed, naming.processes)
     loader = DataLoader(
         batches, batch_size=None, sampler=range(naming.step, naming.steps), num_workers=arguments.workers
     )
     window, started, saved = [], time.monotonic(), time.monotonic()
     bar = {"initial": naming.step, "total": naming.steps, "mininterval": arguments.progress}
-    for crops, chosen in tqdm(loader, **bar):
+    for crops, chosen in tqdm(loader, disable=not leads, **bar):
         window.append(naming.train_step(crops, naming.garments.truth.of(chosen)))
         if naming.step % LOG_STEPS == 0:
             seconds = (time.monotonic() - started) / len(window)
@@ -161,11 +192,11 @@ def read_options() -> argparse.Namespace:
 def main() -> None:
     arguments = read_options()
     processes = options.begin(arguments)
-    if processes.size > 1:
-        raise SystemExit("fit_attributes.py trains in one process: start it without torchrun")
     student = read_student(arguments.student) if arguments.student else read_bundle(arguments.bundle, SHAPES[arguments.shape])
-    naming = Naming(student, read(arguments.table), arguments, processes.device)
+    naming = Naming(student, read(arguments.table), arguments, processes)
     train(naming)
+    if not processes.leads:
+        return
     export(student, arguments.export, naming.whole.logit_maps(arguments.tap))
     write_heads(naming.garments.vocabulary, arguments.heads)
     if arguments.measure:

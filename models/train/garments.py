@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 from attributes import CUT_OFF, OCCLUDED, VISIBLE, Truth
 from captures import sensor
 from catalogue import GroupsAndPhotos
+from processes import Processes
 
 COLUMNS = ["image", "group", "category", "attributes"]
 # (height, width) that the photos of a batch are squeezed to: about what the program makes of theirs (longest side 320).
@@ -95,16 +96,22 @@ def decode(path: Path, size: tuple[int, int]) -> np.ndarray:
 
 
 class GarmentBatches(Dataset):
-    """Batch `step`: N×H×W×3 uint8 of P groups, K photos each, and which photos they are. Depends on seed and step."""
+    """Batch `step`: this process's part of N×H×W×3 uint8 of P groups, K photos each, and which photos all N are.
 
-    def __init__(self, garments: Garments, per_batch: int, per_group: int, steps: int, seed: int):
-        self.garments, self.seed = garments, seed
+    Depends on seed, step and process.
+    """
+
+    def __init__(
+        self, garments: Garments, per_batch: int, per_group: int, steps: int, seed: int, processes: Processes = Processes()
+    ):
+        self.garments, self.seed, self.processes = garments, seed, processes
         self.batches = GroupsAndPhotos(garments.truth.group.tolist(), per_batch, per_group, steps, seed)
 
     def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         cv2.setNumThreads(0)
         rng, chosen = np.random.default_rng([self.seed, step, 2]), self.batches[step]
         size = SIZES[int(rng.integers(len(SIZES)))]
+        own, rng = chosen[self.processes.rows(len(chosen))], self.processes.stream(rng, self.seed, step)
         # Nothing that moves a photo, for the key points would have to move along.
-        views = [sensor(decode(self.garments.paths[index], size), rng) for index in chosen]
+        views = [sensor(decode(self.garments.paths[index], size), rng) for index in own]
         return torch.from_numpy(np.stack(views)), torch.tensor(chosen)

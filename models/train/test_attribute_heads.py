@@ -187,7 +187,7 @@ def test_a_run_resumes_as_if_it_had_not_stopped(tmp_path, monkeypatch):
         values = {"run": tmp_path / folder, "tap": "c51", "steps": 4, "last_steps": 3, "groups_per_batch": 2, "per_group": 2}
         values |= {"rate": 1e-2, "seed": 1, "workers": 0, "progress": 60, "save_seconds": 0}
         values["run"].mkdir(exist_ok=True)
-        naming = Naming(student, table, argparse.Namespace(**values), torch.device("cpu"))
+        naming = Naming(student, table, argparse.Namespace(**values))
         step = naming.train_step
 
         def train_step(crops: torch.Tensor, truth: Truth) -> float:

@@ -1,4 +1,4 @@
-"""Two processes (gloo on the CPU) tune, fit a catalogue and remind: a step on two halves is one on the whole batch, both
+"""Two processes (gloo on the CPU) tune, fit a catalogue, remind and learn to name: a step on two halves is one on the whole batch, both
 hold the same weights, and the same again after an interruption."""
 
 import argparse
@@ -10,7 +10,9 @@ import torch
 from torch import nn
 
 import captures
+import fit_attributes
 import fit_catalogue
+import garments
 import lessons
 import recall
 import remind
@@ -18,12 +20,16 @@ import tune
 from captures import Pairs
 from catalogue import GroupsAndPhotos
 from fit_catalogue import LOSSES, Captures, Fitting, Objective, fit
+from fit_attributes import Naming
 from folded import FoldedNetwork
+from garments import GarmentBatches
 from heads import Heads
 from processes import Processes
 from recall import Recall
 from recipe import RECIPES
+from shape import NANO
 from student import Student
+from test_attribute_heads import write_table
 from test_fit_catalogue import arguments as catalogue_arguments
 from test_fit_catalogue import catalogue
 from test_processes import together
@@ -205,10 +211,44 @@ def fitted(processes: Processes, folder: Path, teacher: Path) -> dict[str, Tenso
     return result
 
 
-def check(work: Callable, folder: Path, teacher: Path) -> dict[str, Tensors]:
-    """One process against two; gives what the first of the two has."""
-    (one,) = together(1, work, folder / "one", teacher)
-    first, second = together(2, work, folder / "two", teacher)
+def named(processes: Processes, folder: Path, table: Path) -> dict[str, Tensors]:
+    garments.SIZES = ((64, 96),)
+    photos = garments.read(table)
+    torch.manual_seed(1)
+    student = Student(NANO).eval()
+
+    def begun(name: str) -> Naming:
+        torch.manual_seed(1)
+        path = folder / name
+        path.mkdir(exist_ok=True)
+        values = {"run": path, "tap": "c51", "steps": 5, "last_steps": 3, "groups_per_batch": 2, "per_group": 2}
+        values |= {"rate": 1e-2, "seed": 1, "workers": 0, "progress": 60, "save_seconds": 0}
+        return Naming(student, photos, argparse.Namespace(**values), processes)
+
+    crops, chosen = GarmentBatches(photos, 2, 2, steps=1, seed=1)[0]
+    rows, result = processes.rows(len(crops)), {}
+    for number, stage in ((0, "key points"), (2, "words"), (5, "words of the mean alone")):
+        step = begun("step")
+        step.step = number
+        step.train_step(crops[rows], photos.truth.of(chosen))
+        result[stage] = gradients(**({"whole": step.whole} if number == 5 else {"head": step.head}))
+
+    whole, cut = begun("whole"), begun("cut")
+    fit_attributes.train(whole)
+    interrupted(cut, Naming, 6, lambda: fit_attributes.train(cut))
+    processes.wait()
+    resumed = begun("cut")
+    fit_attributes.train(resumed)
+    for name, run in (("whole", whole), ("resumed", resumed)):
+        parts = (("head", run.head), ("whole", run.whole))
+        result[name] = {f"{part}.{key}": value for part, module in parts for key, value in module.state_dict().items()}
+    return result
+
+
+def check(work: Callable, folder: Path, given: Path) -> dict[str, Tensors]:
+    """One process against two, all `given` the same weights or photos; returns what the first of the two has."""
+    (one,) = together(1, work, folder / "one", given)
+    first, second = together(2, work, folder / "two", given)
     for name, tensors in first.items():
         assert_equal(second[name], tensors, f"between the processes ({name})")
         if name not in ("whole", "resumed"):
@@ -233,6 +273,10 @@ def test_two_processes_remind_as_one(tmp_path, weights):
 
 def test_two_processes_fit_a_catalogue_as_one(tmp_path, weights):
     check(fitted, tmp_path, weights)
+
+
+def test_two_processes_learn_to_name_as_one(tmp_path):
+    check(named, tmp_path, write_table(tmp_path / "photos", 4, 2, 1))
 
 
 def test_parts_of_a_batch_are_the_same_photos():
