@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use pocketlens::container::{Access, Container, ContainerWriter, Kind};
 use pocketlens::fingerprint::Fingerprint;
 use pocketlens::index::filter::Filter;
-use pocketlens::index::{Index, IndexError, IndexQuery, IndexUpdate, IndexWriter, ItemPhoto, Plan};
+use pocketlens::index::{
+    CompactionOptions, Index, IndexError, IndexQuery, IndexUpdate, IndexWriter, ItemPhoto, Plan,
+};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -137,7 +139,7 @@ fn filters_exclusions_and_updates_hold_in_lists() {
 
     Index::compact(
         &path,
-        &pocketlens::index::CompactionOptions {
+        &CompactionOptions {
             all: true,
             ..Default::default()
         },
@@ -154,6 +156,49 @@ fn filters_exclusions_and_updates_hold_in_lists() {
         keys(&compacted, &IndexQuery { k: ITEMS, ..query }).len(),
         ITEMS - 1
     );
+}
+
+/// What goes through smaller segments is coded of the same bits.
+#[test]
+fn commits_compacted_in_full_give_the_bytes_of_a_build() {
+    let (dir, path) = build();
+    let grown = dir.path().join("grown.plx");
+    let writer = IndexWriter::create(&grown, b"the bundle", model(), DIM).unwrap();
+    writer.finish().unwrap();
+    for part in 0..3 {
+        let mut update = IndexUpdate::open(&grown).unwrap();
+        for item in (0..ITEMS).filter(|item| item % 3 == part) {
+            update
+                .put(&ItemPhoto {
+                    key: &key(item),
+                    group: Some(&format!("g{}", item / 2)),
+                    payload: &json!({ "sale": item % 10 == 0 }),
+                    vector: &vector(item),
+                })
+                .unwrap();
+        }
+        assert_eq!(update.commit().unwrap().info().plan, "exact-i8");
+        if part == 0 {
+            let index = Index::open(&grown).unwrap();
+            let stored = index.items(None, ITEMS).unwrap();
+            for (item, found) in (0..ITEMS).step_by(3).zip(&stored) {
+                let given = vector(item);
+                let length = given.iter().map(|v| v * v).sum::<f32>().sqrt();
+                let largest = given.iter().fold(0.0f32, |largest, v| largest.max(v.abs()));
+                for (v, found) in given.iter().zip(&found.vectors[0]) {
+                    // A sixteenth of a step of 127, whichever way it is rounded, and the length of what is rounded.
+                    assert!((v / length - found).abs() < 1.1 * largest / length / 127.0 / 16.0);
+                }
+            }
+        }
+    }
+    let options = CompactionOptions {
+        all: true,
+        ..CompactionOptions::default()
+    };
+    Index::compact(&grown, &options).unwrap();
+    let segment = |index: &Path| fs::read(segment_of(index)).unwrap();
+    assert!(segment(&grown) == segment(&path));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 
 use serde_json::Value;
 
-use super::quantise::{Quantised, quantise};
+use super::quantise::Stored;
 use super::{IndexError, ItemFault};
 use crate::descriptor::LocalFeatures;
 
@@ -35,7 +35,7 @@ pub(super) struct Item {
     pub(super) group: String,
     /// Compact JSON of an object.
     pub(super) payload: Vec<u8>,
-    pub(super) photos: Vec<Quantised>,
+    pub(super) photos: Vec<Stored>,
     /// Of its photos, where they were given.
     pub(super) local: Vec<LocalFeatures>,
 }
@@ -67,8 +67,8 @@ impl Items {
         let group = photo.group.unwrap_or(photo.key);
         check_name("group", group).map_err(bad)?;
         let payload = compact(photo.payload).map_err(bad)?;
-        let quantised =
-            quantise(photo.vector, self.dim).map_err(|fault| IndexError::BadVector {
+        let stored =
+            Stored::new(photo.vector, self.dim).map_err(|fault| IndexError::BadVector {
                 of: format!("item {:?}", photo.key),
                 fault,
             })?;
@@ -81,14 +81,14 @@ impl Items {
                 place.insert(Item {
                     group,
                     payload,
-                    photos: vec![quantised],
+                    photos: vec![stored],
                     local: Vec::new(),
                 });
             }
             Entry::Occupied(mut item) => {
                 let item = item.get_mut();
                 item.agrees(group, &payload).map_err(bad)?;
-                item.photos.push(quantised);
+                item.photos.push(stored);
             }
         }
         self.rows += 1;
@@ -131,7 +131,7 @@ impl Items {
     pub(super) fn into_sorted(self) -> Vec<(String, Item)> {
         let mut items: Vec<_> = self.by_key.into_iter().collect();
         for (_, item) in &mut items {
-            item.photos.sort_by(|a, b| a.row.cmp(&b.row));
+            item.photos.sort_unstable();
             item.local.sort_by_cached_key(LocalFeatures::to_bytes);
         }
         items

@@ -121,13 +121,8 @@ impl Segment {
     }
 
     fn vectors_of(&self, item: u32, dim: usize) -> Result<Vec<Vec<f32>>, IndexError> {
-        let vectors = self.photos(item)?.into_iter().map(|photo| {
-            let numbers = photo.row[..dim].iter();
-            numbers
-                .map(|&q| f32::from(q) * photo.inverse_norm)
-                .collect()
-        });
-        Ok(vectors.collect())
+        let photos = self.photos(item)?;
+        Ok(photos.iter().map(|photo| photo.unit_vector(dim)).collect())
     }
 
     /// An item as a writer takes it.

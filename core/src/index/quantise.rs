@@ -4,6 +4,10 @@
 //! `1 / ‖q‖` as f32 from the exact sum of squares. All of these are correctly rounded IEEE
 //! operations in one order, so the same vector gives the same bytes on every platform. The length of
 //! `v` does not matter: what is compared is the cosine of the `q`.
+//!
+//! A stored vector has four more bits a component: `16·v / s`, rounded, is `16·q + f` with `f` from -8 to 7. Nothing that
+//! searches reads them. They are there so that what is coded anew (into lists, from shards, by a compaction) comes of
+//! the vector and not of its rounding.
 
 use super::VectorFault;
 use crate::kernel::dot;
@@ -24,6 +28,60 @@ pub(super) const fn stride(dim: usize) -> usize {
 pub(super) struct Quantised {
     pub(super) row: Vec<i8>,
     pub(super) inverse_norm: f32,
+}
+
+/// A vector as the index keeps it. Ordered by `row`, then by `fine`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Stored {
+    /// `q`, padded to [`stride`].
+    pub(super) row: Vec<i8>,
+    /// `f`, two components a byte, the first one low; half a row.
+    pub(super) fine: Vec<u8>,
+}
+
+impl Stored {
+    /// Of a vector that must have `dim` finite numbers, not all zero.
+    pub(super) fn new(vector: &[f32], dim: usize) -> Result<Self, VectorFault> {
+        let row = quantise(vector, dim)?.row;
+        let step = f64::from(largest(vector)) / 127.0;
+        let mut fine = vec![0; row.len() / 2];
+        for (i, (&v, &q)) in vector.iter().zip(&row).enumerate() {
+            let between = round(f64::from(v) / step * 16.0) - 16 * i32::from(q);
+            // Half a step above is a step of its own, half a step below is not.
+            let nibble = between.clamp(-8, 7) as u8 & 15;
+            fine[i / 2] |= nibble << (i % 2 * 4);
+        }
+        Ok(Self { row, fine })
+    }
+
+    pub(super) fn inverse_norm(&self) -> f32 {
+        inverse_norm(&self.row)
+    }
+
+    /// The first `dim` numbers of the unit vector.
+    pub(super) fn unit_vector(&self, dim: usize) -> Vec<f32> {
+        let wide: Vec<i32> = wide(&self.row, &self.fine).collect();
+        let unit = unit(&wide);
+        wide[..dim]
+            .iter()
+            .map(|&w| (f64::from(w) * unit) as f32)
+            .collect()
+    }
+}
+
+/// `16·q + f` of each component; without `fine`, of files of before, `16·q`.
+pub(super) fn wide<'a>(row: &'a [i8], fine: &'a [u8]) -> impl Iterator<Item = i32> + Clone + 'a {
+    row.iter().enumerate().map(|(i, &q)| {
+        let pair = fine.get(i / 2).copied().unwrap_or_default();
+        let nibble = pair >> (i % 2 * 4) << 4;
+        16 * i32::from(q) + i32::from(nibble.cast_signed() >> 4)
+    })
+}
+
+/// `1 / ‖w‖`.
+pub(super) fn unit(wide: &[i32]) -> f64 {
+    let squares: i64 = wide.iter().map(|&w| i64::from(w) * i64::from(w)).sum();
+    1.0 / (squares as f64).sqrt()
 }
 
 /// Quantises a vector that must have `dim` finite numbers, not all zero.
@@ -119,6 +177,21 @@ mod tests {
             for number in around {
                 prop_assert_eq!(round(number), number.round() as i32, "{}", number);
             }
+        }
+
+        #[test]
+        fn four_more_bits_are_a_sixteenth_of_a_step(v in proptest::collection::vec(-1.0..1.0f32, 1..80)) {
+            prop_assume!(v.iter().any(|&v| v != 0.0));
+            let stored = Stored::new(&v, v.len()).unwrap();
+            let step = f64::from(largest(&v)) / 127.0;
+            for (&v, (wide, &q)) in v.iter().zip(wide(&stored.row, &stored.fine).zip(&stored.row)) {
+                let wanted = f64::from(v) / step * 16.0;
+                // Half a step above the row is not to be had.
+                let most = if wanted - 16.0 * f64::from(q) > 7.0 { 1.0 } else { 0.5 };
+                prop_assert!((f64::from(wide) - wanted).abs() <= most + 1e-6, "{} for {}", wide, wanted);
+            }
+            let padding = wide(&stored.row, &stored.fine).skip(v.len());
+            prop_assert!(padding.eq(std::iter::repeat_n(0, stored.row.len() - v.len())));
         }
 
         /// Any finite vector, subnormal and huge ones included, uses the full range.

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use super::lists::{self, Damage, ListHead, ListedRow, Lists, RowMask, Storage};
-use super::quantise::{MAX_DIM, Quantised, inverse_norm, quantise, stride};
+use super::quantise::{MAX_DIM, Stored, inverse_norm, stride};
 use super::tombstones::Tombstones;
 use super::{IndexError, columns, local};
 use crate::container::{Access, Container, Kind, Tag, as_i8};
@@ -23,6 +23,7 @@ pub(super) mod tags {
 
     pub(in crate::index) const HEAD: Tag = Tag(*b"head");
     pub(in crate::index) const ROWS: Tag = Tag(*b"rows");
+    pub(in crate::index) const FINE: Tag = Tag(*b"fine");
     pub(in crate::index) const NORMS: Tag = Tag(*b"norm");
     pub(in crate::index) const ITEMS_OF_ROWS: Tag = Tag(*b"rowi");
     pub(in crate::index) const ITEMS: Tag = Tag(*b"item");
@@ -139,6 +140,9 @@ impl Segment {
             check_length(tags::ROWS, rows_ * stride(dim) as u64)?;
             check_length(tags::NORMS, rows_ * 4)?;
             check_length(tags::ITEMS_OF_ROWS, rows_ * 4)?;
+            if length_of(tags::FINE).is_some() {
+                check_length(tags::FINE, rows_ * stride(dim) as u64 / 2)?;
+            }
             None
         };
         check_length(tags::ITEMS, items_ * ITEM_BYTES as u64)?;
@@ -239,7 +243,7 @@ impl Segment {
 
     /// The photos of an item in canonical order (their bytes ascend), whatever the order of rows. Of rows in lists
     /// what seven bits keep.
-    pub(super) fn photos(&self, item: u32) -> Result<Vec<Quantised>, IndexError> {
+    pub(super) fn photos(&self, item: u32) -> Result<Vec<Stored>, IndexError> {
         let Some(lists) = self.lists() else {
             return Ok(self.listed_photos(item));
         };
@@ -258,21 +262,24 @@ impl Segment {
         for row in rows {
             let mut vector = lists.decode(row).map_err(|damage| self.damaged(damage))?;
             vector.truncate(self.dim);
-            let photo = quantise(&vector, self.dim);
+            let photo = Stored::new(&vector, self.dim);
             photos.push(photo.map_err(|fault| self.corrupt_item(item, "a vector", fault))?);
         }
-        photos.sort_by(|a, b| a.row.cmp(&b.row));
+        photos.sort_unstable();
         Ok(photos)
     }
 
-    fn listed_photos(&self, item: u32) -> Vec<Quantised> {
+    fn listed_photos(&self, item: u32) -> Vec<Stored> {
         let (items, _) = self.section(tags::ITEMS_OF_ROWS).as_chunks();
-        let (norms, _) = self.section(tags::NORMS).as_chunks();
+        let fine = self.container.section(tags::FINE);
         let first = items.partition_point(|&of| u32::from_le_bytes(of) < item);
         let count = items[first..].partition_point(|&of| u32::from_le_bytes(of) == item);
-        let photo = |row: usize| Quantised {
+        let photo = |row: usize| Stored {
             row: self.vectors()[row * self.stride..][..self.stride].to_vec(),
-            inverse_norm: f32::from_le_bytes(norms[row]),
+            fine: match fine {
+                Some(fine) => fine[row * self.stride / 2..][..self.stride / 2].to_vec(),
+                None => vec![0; self.stride / 2],
+            },
         };
         (first..first + count).map(photo).collect()
     }

@@ -32,6 +32,7 @@ pub(super) fn segment(
     } = form;
     let count: usize = items.iter().map(|(_, item)| item.photos.len()).sum();
     let mut values = Vec::with_capacity(count * stride(dim));
+    let mut fine = Vec::with_capacity(count * stride(dim) / 2);
     let mut units = Vec::with_capacity(count);
     let mut items_of_rows = Vec::with_capacity(count);
     let mut table = Vec::with_capacity(16 * items.len());
@@ -40,7 +41,8 @@ pub(super) fn segment(
     for ((key, item), number) in items.iter().zip(0u32..) {
         for photo in &item.photos {
             values.extend(&photo.row);
-            units.push(photo.inverse_norm);
+            fine.extend(&photo.fine);
+            units.push(photo.inverse_norm());
             items_of_rows.push(number);
         }
         place_of_key.insert(key.as_str(), text.len() as u64);
@@ -82,6 +84,7 @@ pub(super) fn segment(
         let rows = Rows {
             dim: stride(dim),
             values: &values,
+            fine: &fine,
             units: &units,
             items: &items_of_rows,
         };
@@ -110,7 +113,8 @@ pub(super) fn segment(
                     .into_iter()
                     .flat_map(u32::to_le_bytes)
                     .collect::<Vec<_>>(),
-            );
+            )
+            .section(tags::FINE, fine);
     }
     writer
         .section(tags::ITEMS, table)

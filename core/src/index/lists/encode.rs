@@ -8,19 +8,22 @@
 use super::cluster::Centroids;
 use super::margins::{Places, measure};
 use super::{BLOCK, ENTRY_BYTES, Entry, LIST_ALIGNMENT, ListHead, Lists, Margins};
+use crate::index::quantise::{unit, wide};
 use crate::kernel::Cpu;
 use crate::kernel::codes::{GROUP, GROUP_BYTES};
 
 /// The gain may be so far from that of least squares to make a unit vector.
 const GAIN_SLACK: f64 = 0.1;
 
-/// Rows in 8 bits, as a segment without lists has them.
+/// Rows as a segment without lists has them: in 8 bits, and four more that the codes come of.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::index) struct Rows<'a> {
     /// Padded number of dimensions.
     pub(in crate::index) dim: usize,
     /// `dim` numbers a row.
     pub(in crate::index) values: &'a [i8],
+    /// `dim / 2` bytes a row.
+    pub(in crate::index) fine: &'a [u8],
     /// Inverse norm of each row.
     pub(in crate::index) units: &'a [f32],
     /// Number of the item of each row.
@@ -43,6 +46,12 @@ impl<'a> Rows<'a> {
 
     pub(super) fn row(&self, row: usize) -> &'a [i8] {
         &self.values[row * self.dim..][..self.dim]
+    }
+
+    /// All twelve bits of a row.
+    fn wide(&self, row: usize) -> Vec<i32> {
+        let half = self.dim / 2;
+        wide(self.row(row), &self.fine[row * half..][..half]).collect()
     }
 
     /// The row is a unit vector times this.
@@ -87,14 +96,7 @@ pub(in crate::index) fn encode(cpu: Cpu, rows: &Rows<'_>, dim: usize, items: u32
         };
         let codes: Vec<Code> = members
             .iter()
-            .map(|&row| {
-                Code::new(
-                    rows.row(row as usize),
-                    rows.unit(row as usize),
-                    &centroid,
-                    dim,
-                )
-            })
+            .map(|&row| Code::new(&rows.wide(row as usize), &centroid, dim))
             .collect();
         let largest = |of: fn(&Code) -> f64| codes.iter().map(of).fold(0.0, f64::max);
         let entry = Entry {
@@ -169,7 +171,9 @@ struct Code {
 }
 
 impl Code {
-    fn new(row: &[i8], unit: f64, centroid: &Centroid<'_>, dim: usize) -> Self {
+    /// Of a row in twelve bits.
+    fn new(row: &[i32], centroid: &Centroid<'_>, dim: usize) -> Self {
+        let unit = unit(row);
         let scale = f64::from(centroid.scale);
         let centre = &centroid.values[..dim];
         let residual = || {

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::quantise::{quantise, stride};
+use super::super::quantise::{Stored, quantise, stride};
 use super::super::top::Scored;
 use super::encode::Encoded;
 use super::*;
@@ -13,6 +13,7 @@ struct Made {
     dim: usize,
     vectors: Vec<Vec<f32>>,
     values: Vec<i8>,
+    fine: Vec<u8>,
     units: Vec<f32>,
     items: Vec<u32>,
 }
@@ -57,6 +58,7 @@ impl Made {
             dim,
             vectors: Vec::new(),
             values: Vec::new(),
+            fine: Vec::new(),
             units: Vec::new(),
             items: Vec::new(),
         };
@@ -66,9 +68,10 @@ impl Made {
                 .iter()
                 .map(|c| c + spread * gaussian(&mut rng))
                 .collect();
-            let quantised = quantise(&vector, dim).unwrap();
-            made.values.extend(&quantised.row);
-            made.units.push(quantised.inverse_norm);
+            let stored = Stored::new(&vector, dim).unwrap();
+            made.values.extend(&stored.row);
+            made.fine.extend(&stored.fine);
+            made.units.push(stored.inverse_norm());
             made.items.push(n / rows_an_item);
             made.vectors.push(vector);
         }
@@ -79,6 +82,7 @@ impl Made {
         let rows = Rows {
             dim: stride(self.dim),
             values: &self.values,
+            fine: &self.fine,
             units: &self.units,
             items: &self.items,
         };
@@ -249,6 +253,7 @@ fn rows_alone_and_rows_all_equal_can_be_listed() {
         );
         let first = made.values[..64].to_vec();
         made.values = first.repeat(count);
+        made.fine = made.fine[..32].repeat(count);
         made.units = vec![made.units[0]; count];
         let found = search(
             &made.encode(),
