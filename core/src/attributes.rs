@@ -74,17 +74,17 @@ pub fn attributes(
 pub(crate) struct ItemAttributes(HashMap<String, Vec<Attribute>>);
 
 impl ItemAttributes {
-    /// The payload of a photo of the item `key`, of which `said` is said: with a field for each head, its label or, where
+    /// The payload of a photo of the item `key`, of which `said` is said where none of the item was kept: with a field for each head, its label or, where
     /// labels do not exclude each other, the list of them. Fields that are there already stay as they are; what is no
     /// object is left to be refused.
     pub(crate) fn payload(
-        &mut self,
+        &self,
         key: &str,
         payload: &Value,
         heads: &[AttributeHead],
-        said: Vec<Attribute>,
+        said: &[Attribute],
     ) -> Value {
-        let said = self.0.entry(key.to_owned()).or_insert(said);
+        let said = self.0.get(key).map_or(said, Vec::as_slice);
         let mut fields = match payload {
             Value::Object(fields) => fields.clone(),
             Value::Null => Map::new(),
@@ -100,6 +100,16 @@ impl ItemAttributes {
             fields.entry(&head.name).or_insert(value);
         }
         fields.into()
+    }
+
+    /// Keeps what is said of a photo of the item `key` that was taken, unless it is a further one.
+    pub(crate) fn keep(&mut self, key: &str, said: Vec<Attribute>) {
+        self.0.entry(key.to_owned()).or_insert(said);
+    }
+
+    /// Forgets an item: the next photo of that key is its first.
+    pub(crate) fn forget(&mut self, key: &str) {
+        self.0.remove(key);
     }
 }
 
@@ -175,7 +185,10 @@ mod tests {
         };
         let mut items = ItemAttributes::default();
         let mut payload = |key, given: Value, labels: &[(&str, &str)]| {
-            items.payload(key, &given, &heads, said(labels))
+            let said: Vec<Attribute> = said(labels);
+            let payload = items.payload(key, &given, &heads, &said);
+            items.keep(key, said);
+            payload
         };
         let price = serde_json::json!({"price": 2});
         let first = payload("shirt", price.clone(), &[("a", "long"), ("b", "dotted")]);
@@ -190,6 +203,9 @@ mod tests {
         );
         assert_eq!(payload("bag", Value::Null, &[])["of a"], Value::Null);
         assert_eq!(payload("hat", "a text".into(), &[]), "a text");
+        items.forget("shirt");
+        let after = items.payload("shirt", &Value::Null, &heads, &said(&[("a", "short")]));
+        assert_eq!(after, serde_json::json!({"of a": "short", "of b": []}));
     }
 
     #[test]

@@ -312,7 +312,9 @@ fn describe<'a>(
                 Ok((descriptor, local, said)) => {
                     let payload = match said {
                         Some(said) => {
-                            Cow::Owned(items.payload(&entry.key, &entry.payload, heads, said))
+                            let payload = items.payload(&entry.key, &entry.payload, heads, &said);
+                            items.keep(&entry.key, said);
+                            Cow::Owned(payload)
                         }
                         None => Cow::Borrowed(&entry.payload),
                     };

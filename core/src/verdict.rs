@@ -50,7 +50,8 @@ pub struct Calibration {
     pub score_weight: f64,
     /// Log-odds a unit of margin, never negative.
     pub margin_weight: f64,
-    /// The model where the first hit's group agrees; without one, the weights above for all.
+    /// The model where the first hit's group agrees; without one, the weights above for all. They are of all observations,
+    /// whether groups agreed or not: of answers without agreement it is not always known why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agreeing: Option<Agreeing>,
     /// Least confidence of being unsure.

@@ -203,20 +203,20 @@ def train(
     # tqdm writes to the log where stderr is a file: once a minute is enough there.
     run.processes.wait()  # the first one has read what is about to be written over
     bar = tqdm(loader, disable=not leads, initial=run.step, total=schedule.steps, unit="step", mininterval=arguments.progress)
-    window, started, saved = torch.zeros(len(NAMES)), time.monotonic(), time.monotonic()
+    window, started, saved = [], time.monotonic(), time.monotonic()
     for crops in bar:
         stage = schedule(run.step).name
         if stage == "tuned" and teacher is not tuned:
             # What was exported before was measured against another teacher: no comparison holds from here on.
             teacher, run.exported = tuned, float("inf")
-        window += run.train_step(crops, teacher).cpu()
+        window.append(run.train_step(crops, teacher).cpu())
         if run.step % LOG_STEPS == 0:
-            terms, seconds = (window / LOG_STEPS).tolist(), (time.monotonic() - started) / LOG_STEPS
+            terms, seconds = torch.stack(window).mean(0).tolist(), (time.monotonic() - started) / len(window)
             rate = schedule.learning_rate(run.step - 1)
             row = {"step": run.step, "stage": stage, "seconds": seconds, "rate": rate, "loss": learned(terms)}
             log.write({**row, **dict(zip(NAMES, terms, strict=True))})
             bar.set_postfix(stage=stage, loss=f"{learned(terms):.3f}")
-            window, started = torch.zeros(len(NAMES)), time.monotonic()
+            window, started = [], time.monotonic()
 
         ends = run.step == schedule.steps or schedule(run.step).name != stage
         if leads and (ends or run.step % arguments.measure_steps == 0):

@@ -193,14 +193,17 @@ def main() -> None:
     arguments = read_options()
     processes = options.begin(arguments)
     student = read_student(arguments.student) if arguments.student else read_bundle(arguments.bundle, SHAPES[arguments.shape])
-    naming = Naming(student, read(arguments.table), arguments, processes)
+    garments = read(arguments.table)
+    # Before the training, so that a table that is wrong is refused before it.
+    measured = read(arguments.measure, garments.vocabulary) if arguments.measure else None
+    naming = Naming(student, garments, arguments, processes)
     train(naming)
     if not processes.leads:
         return
     export(student, arguments.export, naming.whole.logit_maps(arguments.tap))
     write_heads(naming.garments.vocabulary, arguments.heads)
-    if arguments.measure:
-        print({name: round(value, 1) for name, value in measure(naming, read(arguments.measure)).items()})
+    if measured:
+        print({name: round(value, 1) for name, value in measure(naming, measured).items()})
 
 
 if __name__ == "__main__":

@@ -50,8 +50,11 @@ class Garments:
         return self.truth.attributes.float().mean(0)
 
 
-def read(table: Path) -> Garments:
-    """Reads a table; images are relative to its folder. Labels are numbered in the order of their names."""
+def read(table: Path, vocabulary: Vocabulary | None = None) -> Garments:
+    """Reads a table; images are relative to its folder. Labels are numbered in the order of their names.
+
+    With the vocabulary of another table as there, whose words and key points it must keep to.
+    """
     with table.open(encoding="utf-8", newline="") as lines:
         heading, *rows = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     if heading[:4] != COLUMNS or len(heading) < 5:
@@ -60,18 +63,25 @@ def read(table: Path) -> Garments:
     points = [[_point(cell, f"{table}, line {line}") for cell in row[4:]] for line, row in enumerate(rows, 2)]
     said = [[word for word in row[3].split(",") if word] for row in rows]
     categories, attributes = sorted({row[2] for row in rows}), sorted({word for words in said for word in words})
-    if len(categories) < 2 or not attributes:
-        raise SystemExit(f"{table}: two categories and one attribute at least are needed to tell photos apart")
+    if vocabulary is None:
+        vocabulary = Vocabulary(tuple(categories), tuple(attributes), tuple(heading[4:]))
+        if len(categories) < 2 or not attributes:
+            raise SystemExit(f"{table}: two categories and one attribute at least are needed to tell photos apart")
+    unknown = {*categories} - {*vocabulary.categories} | {*attributes} - {*vocabulary.attributes}
+    if unknown or tuple(heading[4:]) != vocabulary.points:
+        raise SystemExit(
+            f"{table}: key points must be {', '.join(vocabulary.points)}, and what was not trained cannot be measured: "
+            f"{', '.join(sorted(unknown)) or 'no word'}"
+        )
     groups = {group: number for number, group in enumerate(sorted({row[1] for row in rows}))}
     truth = Truth(
         torch.tensor([[place for place, _ in row] for row in points], dtype=torch.float32),
         torch.tensor([[seen for _, seen in row] for row in points]),
-        torch.tensor([categories.index(row[2]) for row in rows]),
-        torch.tensor([[int(word in words) for word in attributes] for words in said]),
+        torch.tensor([vocabulary.categories.index(row[2]) for row in rows]),
+        torch.tensor([[int(word in words) for word in vocabulary.attributes] for words in said]),
         torch.tensor([groups[row[1]] for row in rows]),
     )
-    names = Vocabulary(tuple(categories), tuple(attributes), tuple(heading[4:]))
-    return Garments([table.parent / row[0] for row in rows], truth, names)
+    return Garments([table.parent / row[0] for row in rows], truth, vocabulary)
 
 
 def _point(cell: str, where: str) -> tuple[tuple[float, float], int]:

@@ -208,15 +208,17 @@ def train(reminding: Reminding, views: Replay, judge: Judge | None) -> None:
     log = Log(arguments.run / "train.csv" if leads else None, ["step", "seconds", *NAMES], reminding.step)
     if judge and reminding.step == 0:
         judge.measure(reminding)
-    window, started, saved = torch.zeros(len(NAMES)), time.monotonic(), time.monotonic()
+    if leads and reminding.step == arguments.steps:
+        write(reminding.average, arguments)  # it may have been interrupted behind its last checkpoint
+    window, started, saved = [], time.monotonic(), time.monotonic()
     steps = range(reminding.step, arguments.steps)
     for step in tqdm(steps, disable=not leads, mininterval=arguments.progress):
-        window += reminding.train_step(views[step]).cpu()
+        window.append(reminding.train_step(views[step]).cpu())
         if reminding.step % LOG_STEPS == 0:
-            seconds = (time.monotonic() - started) / LOG_STEPS
-            terms = dict(zip(NAMES, (window / LOG_STEPS).tolist(), strict=True))
+            seconds = (time.monotonic() - started) / len(window)
+            terms = dict(zip(NAMES, torch.stack(window).mean(0).tolist(), strict=True))
             log.write({"step": reminding.step, "seconds": seconds, **terms})
-            window, started = torch.zeros(len(NAMES)), time.monotonic()
+            window, started = [], time.monotonic()
         ends = reminding.step == arguments.steps
         if ends or time.monotonic() - saved > arguments.save_seconds:
             reminding.save(arguments.run / "checkpoint.pt")

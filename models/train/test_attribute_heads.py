@@ -54,6 +54,13 @@ def test_a_table_of_garments(tmp_path):
     assert found.truth.category.tolist() == [1, 0] and found.truth.group.tolist() == [1, 0]
     assert found.truth.attributes.tolist() == [[0, 0], [1, 1]] and found.positive.tolist() == [0.5, 0.5]
     torch.testing.assert_close(found.truth.points[1, 0], torch.tensor([0.1, 0.5]))
+    # Of another table the same words have the same numbers, though some are missing there.
+    table.write_text(f"{heading}c.png\t1\tskirt\tlong\t\t\n")
+    other = garments.read(table, found.vocabulary)
+    assert other.truth.category.tolist() == [1] and other.truth.attributes.tolist() == [[0, 1]]
+    table.write_text(f"{heading}c.png\t1\tcoat\tlong\t\t\n")
+    with pytest.raises(SystemExit, match="cannot be measured: coat"):
+        garments.read(table, found.vocabulary)
     for wrong, told in (
         (f"{heading}a.png\t3\tshirt\tlong\t0.1\n", "line 2: a key point is"),
         ("image\tcategory\na.png\tshirt\n", "the heading must be"),

@@ -182,6 +182,8 @@ def train(tuning: Tuning, photos: list[Photo], judge: Judge) -> None:
     )
     if processes.leads and tuning.step == 0:
         judge.measure(tuning.network, tuning.target, 0)
+    if processes.leads and tuning.step == arguments.steps:
+        write(tuning.average, arguments)  # it may have been interrupted behind its last checkpoint
     window, started, saved = [], time.monotonic(), time.monotonic()
     bar = {"initial": tuning.step, "total": arguments.steps, "mininterval": arguments.progress}
     for one, two, chosen in tqdm(loader, disable=not processes.leads, **bar):

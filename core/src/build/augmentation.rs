@@ -6,7 +6,7 @@
 //! them: [`Moved::first`] answers as an index would that was built without it.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 use serde_json::Value;
@@ -115,8 +115,8 @@ impl<'a> Moved<'a> {
                 .nearest(&rows, number, |other| is_there[other]);
             cosine(query, &self.augmentation.moved(&rows, number, &nearest))
         };
-        // Of each item its best photo.
-        let mut items: HashMap<&str, (f32, &str)> = HashMap::new();
+        // Of each item its best photo, by key.
+        let mut items: BTreeMap<&str, (f32, &str)> = BTreeMap::new();
         for number in (0..rows.len()).filter(|&number| is_there[number]) {
             let (entry, score) = (self.photos[number].entry, score(number));
             let best = items.entry(&entry.key).or_insert((score, group_of(entry)));
@@ -138,11 +138,12 @@ impl<'a> Moved<'a> {
     }
 }
 
-/// Of equal scores the later group by name, in whatever order they come.
-fn best<'a, 'b: 'a>(scored: impl Iterator<Item = &'a (f32, &'b str)>) -> Option<(f32, &'b str)> {
-    scored
-        .copied()
-        .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(b.1)))
+/// The first of equals: by key, as an index has them.
+fn best<'a, 'b: 'a>(
+    by_key: impl DoubleEndedIterator<Item = &'a (f32, &'b str)>,
+) -> Option<(f32, &'b str)> {
+    // The last of the largest is kept.
+    by_key.rev().copied().max_by(|a, b| a.0.total_cmp(&b.0))
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
@@ -220,6 +221,19 @@ mod tests {
             assert!(leaking.standing.score > found.unwrap().standing.score);
         }
         assert_eq!(moved.first(&[0.0; 8], |_| true), None);
+    }
+
+    #[test]
+    fn the_first_of_equals_is_first_by_key() {
+        let mut entries = entries(6);
+        // The group is later by name, but the key is not by key.
+        entries[0].group = Some("z".to_owned());
+        let mut photos = photos(&entries);
+        photos[3].vector = photos[0].vector.clone();
+        let moved = Moved::of(photos, SETTINGS);
+        let alone = |photo: &DescribedPhoto<'_>| !["0", "3"].contains(&photo.entry.key.as_str());
+        let query = moved.photos[0].vector.clone();
+        assert_eq!(moved.first(&query, alone).unwrap().group, "z");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The catalogue while an index is built: photos come in any order and leave as items sorted by
 //! key, so that equal catalogues give equal bytes.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use serde_json::Value;
 
@@ -131,11 +131,16 @@ impl Items {
     pub(super) fn into_sorted(self) -> Vec<(String, Item)> {
         let mut items: Vec<_> = self.by_key.into_iter().collect();
         for (_, item) in &mut items {
-            item.photos.sort_unstable();
+            item.photos = in_order(std::mem::take(&mut item.photos));
             item.local.sort_by_cached_key(LocalFeatures::to_bytes);
         }
         items
     }
+}
+
+/// Photos by their bytes. A heap sorts with a fifth of the code of a slice, and these are few.
+pub(super) fn in_order(photos: Vec<Stored>) -> Vec<Stored> {
+    BinaryHeap::from(photos).into_sorted_vec()
 }
 
 impl Item {

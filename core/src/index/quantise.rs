@@ -5,9 +5,9 @@
 //! operations in one order, so the same vector gives the same bytes on every platform. The length of
 //! `v` does not matter: what is compared is the cosine of the `q`.
 //!
-//! A stored vector has four more bits a component: `16·v / s`, rounded, is `16·q + f` with `f` from -8 to 7. Nothing that
-//! searches reads them. They are there so that what is coded anew (into lists, from shards, by a compaction) comes of
-//! the vector and not of its rounding.
+//! A stored vector has four more bits a component: `16·v / s`, rounded, is `16·q + f` with `f` from -8 to 7. Scores do
+//! without them. They are there so that what is coded anew (into lists, from shards, by a compaction) or given back
+//! (exported, to a second look) comes of the vector and not of its rounding.
 
 use super::VectorFault;
 use crate::kernel::dot;

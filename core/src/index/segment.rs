@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
+use super::items::in_order;
 use super::lists::{self, Damage, ListHead, ListedRow, Lists, RowMask, Storage};
 use super::quantise::{MAX_DIM, Stored, inverse_norm, stride};
 use super::tombstones::Tombstones;
@@ -265,8 +266,7 @@ impl Segment {
             let photo = Stored::new(&vector, self.dim);
             photos.push(photo.map_err(|fault| self.corrupt_item(item, "a vector", fault))?);
         }
-        photos.sort_unstable();
-        Ok(photos)
+        Ok(in_order(photos))
     }
 
     fn listed_photos(&self, item: u32) -> Vec<Stored> {

@@ -111,10 +111,12 @@ impl LensUpdate<'_> {
         };
         let (embedding, maps) = embedder.look(input, &run)?;
         let mut payload = Cow::Borrowed(photo.payload);
+        let mut said = None;
         if self.update.index().info().attributes {
             let heads = &embedder.bundle().spec().heads.attributes;
-            let said = attributes(heads, &embedder.maps(&maps)).map_err(EmbedError::from)?;
-            payload = Cow::Owned(self.items.payload(photo.key, photo.payload, heads, said));
+            let told = attributes(heads, &embedder.maps(&maps)).map_err(EmbedError::from)?;
+            payload = Cow::Owned(self.items.payload(photo.key, photo.payload, heads, &told));
+            said = Some(told);
         }
         self.update.put(&ItemPhoto {
             key: photo.key,
@@ -122,6 +124,10 @@ impl LensUpdate<'_> {
             payload: &payload,
             vector: &embedding.descriptor.values,
         })?;
+        // Not of a photo that was refused.
+        if let Some(said) = said {
+            self.items.keep(photo.key, said);
+        }
         if self.update.index().has_local_features()
             && let Some(local) = embedder.local_features(&maps)
         {
@@ -135,6 +141,7 @@ impl LensUpdate<'_> {
     /// # Errors
     /// [`LensError::Index`] when damage is met.
     pub fn remove(&mut self, key: &str) -> Result<bool, LensError> {
+        self.items.forget(key);
         Ok(self.update.remove(key)?)
     }
 
