@@ -176,25 +176,27 @@ impl Code {
         let unit = unit(row);
         let scale = f64::from(centroid.scale);
         let centre = &centroid.values[..dim];
-        let residual = || {
-            let pairs = row[..dim].iter().zip(centre);
-            pairs.map(|(&x, &c)| f64::from(x) * unit - f64::from(c) * scale)
-        };
-        let largest = residual().fold(0.0f64, |largest, r| largest.max(r.abs()));
-        let to_code = |r: f64| {
+        let pairs = row[..dim].iter().zip(centre);
+        let residual: Vec<f64> = pairs
+            .map(|(&x, &c)| f64::from(x) * unit - f64::from(c) * scale)
+            .collect();
+        let largest = residual
+            .iter()
+            .fold(0.0f64, |largest, r| largest.max(r.abs()));
+        let to_code = |&r: &f64| {
             if largest > 0.0 {
                 (r / largest * 64.0).floor().clamp(-64.0, 63.0) + 64.0
             } else {
                 64.0
             }
         };
-        let mut code: Vec<u8> = residual().map(|r| to_code(r) as u8).collect();
+        let mut code: Vec<u8> = residual.iter().map(|r| to_code(r) as u8).collect();
         let odd = || code.iter().map(|&t| 2 * i64::from(t) - 127);
 
         let squares = odd().map(|u| u * u).sum::<i64>() as f64;
         let magnitudes = odd().map(i64::abs).sum::<i64>() as f64;
         let with_centre: i64 = odd().zip(centre).map(|(u, &c)| u * i64::from(c)).sum();
-        let with_residual: f64 = odd().zip(residual()).map(|(u, r)| u as f64 * r).sum();
+        let with_residual: f64 = odd().zip(&residual).map(|(u, r)| u as f64 * r).sum();
         let centre_squares: i64 = centre.iter().map(|&c| i64::from(c) * i64::from(c)).sum();
         // g² Σu² + 2 g ⟨c, u⟩ + ‖c‖² = 1.
         let half_linear = with_centre as f64 * scale;
