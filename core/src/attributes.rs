@@ -74,9 +74,9 @@ pub fn attributes(
 pub(crate) struct ItemAttributes(HashMap<String, Vec<Attribute>>);
 
 impl ItemAttributes {
-    /// The payload of a photo of the item `key`, of which `said` is said where none of the item was kept: with a field for each head, its label or, where
-    /// labels do not exclude each other, the list of them. Fields that are there already stay as they are; what is no
-    /// object is left to be refused.
+    /// The payload of a photo of the item `key`, of which `said` is said, or what was kept of the item: with a field for
+    /// each head, its label or, where labels do not exclude each other, the list of them. Fields that are there already
+    /// stay as they are; what is no object is left to be refused.
     pub(crate) fn payload(
         &self,
         key: &str,

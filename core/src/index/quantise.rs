@@ -69,11 +69,10 @@ impl Stored {
     }
 }
 
-/// `16·q + f` of each component; without `fine`, of files of before, `16·q`.
+/// `16·q + f` of each component.
 pub(super) fn wide<'a>(row: &'a [i8], fine: &'a [u8]) -> impl Iterator<Item = i32> + Clone + 'a {
     row.iter().enumerate().map(|(i, &q)| {
-        let pair = fine.get(i / 2).copied().unwrap_or_default();
-        let nibble = pair >> (i % 2 * 4) << 4;
+        let nibble = fine[i / 2] >> (i % 2 * 4) << 4;
         16 * i32::from(q) + i32::from(nibble.cast_signed() >> 4)
     })
 }
