@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use super::items::in_order;
-use super::lists::{self, Damage, ListHead, ListedRow, Lists, RowMask, Storage};
+use super::lists::{self, Damage, Form, ListHead, ListedRow, Lists, RowMask, Storage};
 use super::quantise::{MAX_DIM, Stored, inverse_norm, stride};
 use super::tombstones::Tombstones;
 use super::{IndexError, columns, local};
@@ -36,8 +36,10 @@ pub(super) mod tags {
 
 /// Rows are int8 with an inverse norm.
 pub(super) const ENCODING_I8: u32 = 1;
+/// Rows are residual codes in lists, each list by itself. Not written any more.
+const ENCODING_LISTS_APART: u32 = 2;
 /// Rows are residual codes in lists.
-pub(super) const ENCODING_LISTS: u32 = 2;
+pub(super) const ENCODING_LISTS: u32 = 3;
 
 const HEAD_BYTES: usize = 44;
 const ITEM_BYTES: usize = 16;
@@ -51,6 +53,7 @@ pub(super) struct Segment {
     stride: usize,
     /// Of rows in lists.
     lists: Option<ListHead>,
+    form: Form,
     /// Searches that have asked the storage for lists before they read them.
     cold_searches: AtomicU32,
     /// Items that must not be found.
@@ -94,9 +97,9 @@ impl Segment {
         let head = container.section(tags::HEAD).unwrap_or_default();
         let [found_dim, found_stride, rows, items, groups, encoding] =
             std::array::from_fn(|i| u32_at(head, 4 * i).unwrap_or_default());
-        if ![ENCODING_I8, ENCODING_LISTS].contains(&encoding) {
+        if !(ENCODING_I8..=ENCODING_LISTS).contains(&encoding) {
             let needs = format!(
-                "row encoding {encoding} (this version reads {ENCODING_I8} and {ENCODING_LISTS})"
+                "row encoding {encoding} (this version reads {ENCODING_I8} to {ENCODING_LISTS})"
             );
             return Err(IndexError::Incompatible {
                 path: path.to_owned(),
@@ -119,7 +122,7 @@ impl Segment {
         }
         // Products of a u32 and at most 65,536: no overflow in 64 bits.
         let [rows_, items_, groups_] = [rows, items, groups].map(u64::from);
-        let lists = if encoding == ENCODING_LISTS {
+        let lists = if encoding != ENCODING_I8 {
             let lists = ListHead::read(head, rows)
                 .map_err(|(expected, found)| corrupt("section head", expected, found))?;
             if dim > lists::MAX_DIM {
@@ -166,6 +169,10 @@ impl Segment {
             groups,
             stride: stride(dim),
             lists,
+            form: match encoding {
+                ENCODING_LISTS_APART => Form::Apart,
+                _ => Form::Together,
+            },
             tombstones: None,
             live_rows: OnceLock::new(),
             rows_by_item: OnceLock::new(),
@@ -186,6 +193,7 @@ impl Segment {
             centroids: as_i8(self.section(tags::CENTROIDS)),
             table: self.section(tags::LISTS),
             rows: self.section(tags::ROWS),
+            form: self.form,
             storage: Some(Storage {
                 container: &self.container,
                 searches: &self.cold_searches,

@@ -360,14 +360,15 @@ fn local(dir: &Path) {
     );
 }
 
-/// The two shortest lists of a segment that has them, as a segment of their own.
+/// The first two lists of a segment that has them, as a segment of their own. `lists-apart` and `lists-apart-dead` were written
+/// when each list lay by itself.
 fn lists(dir: &Path) {
     const ENTRY: usize = 24;
     let path = dir.join("lists.plx");
     let mut writer =
         IndexWriter::create(&path, b"the bundle", sample::model(), sample::DIM).unwrap();
     let mut rng = fastrand::Rng::with_seed(5);
-    // Most of them alike, so that some lists are short.
+    // Most of them alike, as photos of one thing are.
     for number in 0..4_200 {
         let spread = if number % 50 == 0 { 1.0 } else { 0.2 };
         let vector = [(); 4].map(|()| 0.5 + spread * (rng.f32() - 0.5));
@@ -388,33 +389,33 @@ fn lists(dir: &Path) {
         .unwrap();
     let mut sections = sections_of(&path.join(name), Kind::Segment);
     let word = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-    let table = sections[b"list"].clone();
-    let (rows, centroids) = (sections[b"rows"].clone(), sections[b"cent"].clone());
-    let width = centroids.len() / (table.len() / ENTRY);
-    let place = |list: usize| match table.get(list * ENTRY..) {
-        Some(entry) if !entry.is_empty() => 64 * word(entry, 0) as usize,
-        _ => rows.len(),
+    let head = sections[b"head"].clone();
+    let (stride, bits) = (word(&head, 4) as usize, word(&head, 28) as usize);
+    let table = sections[b"list"][..2 * ENTRY].to_vec();
+    let (all, kept) = (word(&head, 8), word(&table, 8) + word(&table, ENTRY + 8));
+    // Signs, codes, gains, factors, items.
+    let lengths = |rows: u32| {
+        let (rows, blocks) = (rows as usize, rows.div_ceil(16) as usize);
+        [
+            blocks * 2 * stride,
+            rows * stride * 3 / 4,
+            rows * 2,
+            blocks * 16,
+            (rows * bits).div_ceil(8),
+        ]
     };
-    let mut shortest: Vec<usize> = (0..table.len() / ENTRY).collect();
-    // Long enough to hold a row of every item.
-    shortest.retain(|&list| word(&table, list * ENTRY + 8) >= 18);
-    shortest.sort_by_key(|&list| word(&table, list * ENTRY + 8));
-    let (mut new_table, mut new_rows, mut new_centroids, mut first) = (vec![], vec![], vec![], 0);
-    for &list in &shortest[..2] {
-        let mut entry = table[list * ENTRY..][..ENTRY].to_vec();
-        entry[..4].copy_from_slice(&(new_rows.len() as u32 / 64).to_le_bytes());
-        entry[4..8].copy_from_slice(&u32::to_le_bytes(first));
-        first += word(&entry, 8);
-        new_table.extend(entry);
-        new_rows.extend(&rows[place(list)..place(list + 1)]);
-        new_centroids.extend(&centroids[list * width..][..width]);
+    let mut rows = Vec::new();
+    let mut start = 0;
+    for (length, kept) in lengths(all).into_iter().zip(lengths(kept)) {
+        rows.extend(&sections[b"rows"][start..start + kept]);
+        start += length;
     }
     let head = sections.get_mut(b"head").unwrap();
-    head[8..12].copy_from_slice(&first.to_le_bytes());
+    head[8..12].copy_from_slice(&kept.to_le_bytes());
     head[24..28].copy_from_slice(&2u32.to_le_bytes());
-    sections.insert(*b"list", new_table);
-    sections.insert(*b"rows", new_rows);
-    sections.insert(*b"cent", new_centroids);
+    sections.insert(*b"list", table);
+    sections.insert(*b"rows", rows);
+    sections.get_mut(b"cent").unwrap().truncate(2 * stride);
     write("segment", "lists", &parts_of(&sections));
     let with_dead = [parts_of(&sections), part(b"dead", &[4])].concat();
     write("segment", "lists-dead", &with_dead);

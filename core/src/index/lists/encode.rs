@@ -1,13 +1,15 @@
 //! Rows to lists.
 //!
-//! A row `x` (a unit vector) of the list with centroid `c` becomes `c + g·u`: `u` is the residual `x − c` rounded to
-//! odd numbers from -127 to 127 as fractions of its largest component, and `g` makes the sum a unit vector again.
-//! With `s` the signs of the residual, `f = g·Σu²/Σ|u|` makes `⟨c, q⟩ + f·⟨s, q⟩` an unbiased estimate of the score.
+//! A row `x` (a unit vector) of the list with centroid `c` becomes `c + g·u`: `u` is the residual `x − c` rounded to 128
+//! neighbouring odd numbers of which the first is the residual's least component and the last its greatest: from
+//! `2·shift − 127` to `2·shift + 127`. `g` makes the sum a unit vector again. With `s` -1 for the lower and 1 for the upper half
+//! of these numbers, `f = g·Σu²/Σs·u` makes `⟨c, q⟩ + f·⟨s, q⟩` an unbiased estimate of the score.
 //! Sums are of integers or in the order of the dimensions in f64: equal rows give equal bytes everywhere.
 
 use super::cluster::Centroids;
+use super::layout::{Form, SHIFT_BITS};
 use super::margins::{Places, measure};
-use super::{BLOCK, ENTRY_BYTES, Entry, LIST_ALIGNMENT, ListHead, Lists, Margins};
+use super::{BLOCK, ENTRY_BYTES, Entry, ListHead, Lists, Margins};
 use crate::index::quantise::{unit, wide};
 use crate::kernel::Cpu;
 use crate::kernel::codes::{GROUP, GROUP_BYTES};
@@ -82,6 +84,8 @@ pub(in crate::index) fn encode(cpu: Cpu, rows: &Rows<'_>, dim: usize, items: u32
         table: Vec::new(),
         rows: Vec::new(),
     };
+    let order: Vec<u32> = members.concat();
+    let mut written = Written::new(rows.len(), rows.dim);
     let mut of_rows = vec![(0, 0); rows.len()];
     let mut first = 0;
     for (number, members) in members
@@ -100,27 +104,26 @@ pub(in crate::index) fn encode(cpu: Cpu, rows: &Rows<'_>, dim: usize, items: u32
             .collect();
         let largest = |of: fn(&Code) -> f64| codes.iter().map(of).fold(0.0, f64::max);
         let entry = Entry {
-            place: (encoded.rows.len() / LIST_ALIGNMENT) as u32,
+            place: 0,
             first,
             count: members.len() as u32,
             scale,
-            gain_scale: (largest(|code| code.gain) / f64::from(u16::MAX)) as f32,
+            gain_scale: (largest(|code| code.gain) / f64::from(MOST_GAIN)) as f32,
             factor_scale: (largest(|code| code.factor) / f64::from(u8::MAX)) as f32,
         };
         encoded.table.extend(entry.to_bytes());
         encoded.centroids.extend(centroid.values);
-        write_list(&mut encoded.rows, &codes, &entry);
-        let items = members.iter().map(|&row| rows.items[row as usize]);
-        write_packed(&mut encoded.rows, items, item_bits);
-        encoded
-            .rows
-            .resize(encoded.rows.len().next_multiple_of(LIST_ALIGNMENT), 0);
+        for code in &codes {
+            written.push(code, &entry);
+        }
         for (&row, at) in members.iter().zip(0..) {
             of_rows[row as usize] = (encoded.head.lists, at);
         }
         encoded.head.lists += 1;
         first += entry.count;
     }
+    let items = order.iter().map(|&row| rows.items[row as usize]);
+    encoded.rows = written.finish(items, item_bits);
     let lists = &encoded.lists(rows.dim);
     let of_rows = &of_rows;
     encoded.head.margins = measure(
@@ -135,13 +138,23 @@ pub(in crate::index) fn encode(cpu: Cpu, rows: &Rows<'_>, dim: usize, items: u32
     encoded
 }
 
-/// Lists for so many rows: about as many as rows a list, a multiple of 16.
+/// Lists for so many rows, a multiple of 16: one for [`ROWS_A_LIST`] as long as there are not too many, since training and
+/// assigning take time with their number; then [`LISTS_BY_ROOT`] times the root.
 fn list_count(rows: usize) -> usize {
     let root = (rows as f64).sqrt() * LISTS_BY_ROOT;
-    (root as usize).next_multiple_of(16)
+    rows.div_ceil(ROWS_A_LIST)
+        .min(MOST_LISTS.max(root as usize))
+        .next_multiple_of(16)
 }
 
+const ROWS_A_LIST: usize = 50;
+const MOST_LISTS: usize = 1280;
 const LISTS_BY_ROOT: f64 = 2.0;
+
+/// Largest number of a gain: what its shift leaves of sixteen bits.
+const MOST_GAIN: u16 = u16::MAX >> SHIFT_BITS;
+/// Shifts are from minus this to one less.
+const SHIFTS: i32 = 1 << SHIFT_BITS >> 1;
 
 impl Encoded {
     pub(super) fn lists(&self, dim: usize) -> Lists<'_> {
@@ -152,6 +165,7 @@ impl Encoded {
             centroids: &self.centroids,
             table: &self.table,
             rows: &self.rows,
+            form: Form::Together,
             storage: None,
         }
     }
@@ -164,8 +178,9 @@ struct Centroid<'a> {
 
 /// A row as its list holds it.
 struct Code {
-    /// `t = (u + 127) / 2`, 0 to 127; 0 where dimensions are padded.
+    /// `t = (u + 127) / 2 - shift`, 0 to 127; 0 where dimensions are padded.
     code: Vec<u8>,
+    shift: i32,
     gain: f64,
     factor: f64,
 }
@@ -180,21 +195,22 @@ impl Code {
         let residual: Vec<f64> = pairs
             .map(|(&x, &c)| f64::from(x) * unit - f64::from(c) * scale)
             .collect();
-        let largest = residual
-            .iter()
-            .fold(0.0f64, |largest, r| largest.max(r.abs()));
-        let to_code = |&r: &f64| {
-            if largest > 0.0 {
-                (r / largest * 64.0).floor().clamp(-64.0, 63.0) + 64.0
-            } else {
-                64.0
-            }
+        let (shift, step) = cells(&residual);
+        let to_code = |&r: &f64| match step {
+            0.0 => 64.0,
+            _ => ((r / step).floor() + f64::from(64 - shift)).clamp(0.0, 127.0),
         };
         let mut code: Vec<u8> = residual.iter().map(|r| to_code(r) as u8).collect();
-        let odd = || code.iter().map(|&t| 2 * i64::from(t) - 127);
+        let odd = || {
+            let shifted = code.iter().map(|&t| i64::from(t) + i64::from(shift));
+            shifted.map(|t| 2 * t - 127)
+        };
 
         let squares = odd().map(|u| u * u).sum::<i64>() as f64;
-        let magnitudes = odd().map(i64::abs).sum::<i64>() as f64;
+        // Without the shift: what all components have in common is no matter of an estimate.
+        let within = code.iter().map(|&t| 2 * i64::from(t) - 127);
+        let squares_within = within.clone().map(|u| u * u).sum::<i64>() as f64;
+        let magnitudes = within.map(i64::abs).sum::<i64>() as f64;
         let with_centre: i64 = odd().zip(centre).map(|(u, &c)| u * i64::from(c)).sum();
         let with_residual: f64 = odd().zip(&residual).map(|(u, r)| u as f64 * r).sum();
         let centre_squares: i64 = centre.iter().map(|&c| i64::from(c) * i64::from(c)).sum();
@@ -212,49 +228,86 @@ impl Code {
         code.resize(row.len(), 0);
         Self {
             code,
+            shift,
             gain,
-            factor: gain * squares / magnitudes,
+            factor: gain * squares_within / magnitudes,
         }
     }
 }
 
-/// Signs, codes, gains and factors of a list.
-fn write_list(out: &mut Vec<u8>, codes: &[Code], entry: &Entry) {
-    for block in codes.chunks(BLOCK) {
-        let bytes = block[0].code.len() / 8;
-        let start = out.len();
-        out.resize(start + bytes * BLOCK, 0);
-        for (row, code) in block.iter().enumerate() {
-            for (j, eight) in code.code.as_chunks::<8>().0.iter().enumerate() {
-                let bits = eight.iter().enumerate().map(|(i, t)| (t >> 6) << i);
-                out[start + j * BLOCK + row] = bits.fold(0, |byte, bit| byte | bit);
-            }
-        }
+/// The shift of a residual and the width of its cells: the least width with which 128 cells, `64 - shift` of them below zero,
+/// reach from the least component to the greatest.
+fn cells(residual: &[f64]) -> (i32, f64) {
+    let lowest = residual.iter().fold(0.0f64, |lowest, &r| lowest.min(r));
+    let highest = residual.iter().fold(0.0f64, |highest, &r| highest.max(r));
+    let width = |shift: i32| {
+        let (below, above) = (f64::from(64 - shift), f64::from(64 + shift));
+        (lowest.abs() / below).max(highest / above)
+    };
+    let widths = (-SHIFTS..SHIFTS).map(|shift| (shift, width(shift)));
+    let least = widths.min_by(|(a, x), (b, y)| x.total_cmp(y).then(a.abs().cmp(&b.abs())));
+    least.expect("there are shifts")
+}
+
+/// Rows in their order: signs and codes as they stay, gains and factors that come behind them.
+struct Written {
+    rows: Vec<u8>,
+    count: usize,
+    gains: Vec<u8>,
+    factors: Vec<u8>,
+}
+
+impl Written {
+    /// For so many rows.
+    fn new(rows: usize, dim: usize) -> Self {
+        let signs = rows.next_multiple_of(BLOCK) * dim / 8;
+        let mut written = Self {
+            rows: Vec::with_capacity(signs + rows * (dim / GROUP * GROUP_BYTES + 8)),
+            count: 0,
+            gains: Vec::with_capacity(2 * rows),
+            factors: Vec::with_capacity(rows.next_multiple_of(BLOCK)),
+        };
+        written.rows.resize(signs, 0);
+        written
     }
-    for code in codes {
+
+    fn push(&mut self, code: &Code, entry: &Entry) {
+        let bytes = code.code.len() / 8;
+        let start = self.count / BLOCK * BLOCK * bytes + self.count % BLOCK;
+        for (j, eight) in code.code.as_chunks::<8>().0.iter().enumerate() {
+            let bits = eight.iter().enumerate().map(|(i, t)| (t >> 6) << i);
+            self.rows[start + j * BLOCK] = bits.fold(0, |byte, bit| byte | bit);
+        }
         for group in code.code.as_chunks::<GROUP>().0 {
-            let start = out.len();
-            out.resize(start + GROUP_BYTES, 0);
-            let (nibbles, pairs) = out[start..].split_at_mut(GROUP / 2);
+            let start = self.rows.len();
+            self.rows.resize(start + GROUP_BYTES, 0);
+            let (nibbles, pairs) = self.rows[start..].split_at_mut(GROUP / 2);
             for (i, &t) in group.iter().enumerate() {
                 nibbles[i % 32] |= (t & 15) << (i / 32 * 4);
                 pairs[i % 16] |= (t >> 4 & 3) << (i / 16 * 2);
             }
         }
+        let rounded = |value: f64, scale: f32, most: f64| match f64::from(scale) {
+            0.0 => 0.0,
+            scale => (value / scale).round().min(most),
+        };
+        let gain = rounded(code.gain, entry.gain_scale, f64::from(MOST_GAIN)) as u16;
+        let shift = (code.shift + SHIFTS) as u16;
+        self.gains
+            .extend((gain << SHIFT_BITS | shift).to_le_bytes());
+        let factor = rounded(code.factor, entry.factor_scale, f64::from(u8::MAX));
+        self.factors.push(factor as u8);
+        self.count += 1;
     }
-    let rounded = |value: f64, scale: f32, most: f64| match f64::from(scale) {
-        0.0 => 0.0,
-        scale => (value / scale).round().min(most),
-    };
-    for code in codes {
-        let gain = rounded(code.gain, entry.gain_scale, f64::from(u16::MAX));
-        out.extend((gain as u16).to_le_bytes());
+
+    /// With the number of the item of each row.
+    fn finish(mut self, items: impl Iterator<Item = u32>, item_bits: u32) -> Vec<u8> {
+        self.rows.extend(&self.gains);
+        self.factors.resize(self.count.next_multiple_of(BLOCK), 0);
+        self.rows.extend(&self.factors);
+        write_packed(&mut self.rows, items, item_bits);
+        self.rows
     }
-    let padded = codes.len().next_multiple_of(BLOCK);
-    let factors = codes
-        .iter()
-        .map(|code| rounded(code.factor, entry.factor_scale, f64::from(u8::MAX)) as u8);
-    out.extend(factors.chain(std::iter::repeat_n(0, padded - codes.len())));
 }
 
 /// Numbers of `bits` bits each, lowest bits first.

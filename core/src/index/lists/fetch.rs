@@ -7,8 +7,11 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Entry, LIST_ALIGNMENT, Layout, Lists};
+use super::layout::Part;
+use super::{List, Lists};
 use crate::container::Container;
+use crate::kernel::codes::{GROUP, GROUP_BYTES};
+use crate::kernel::signs::Passed;
 
 /// Searches of a segment that ask. Later ones find most in memory; what they do not is fetched by touching it.
 const COLD_SEARCHES: u32 = 4;
@@ -36,14 +39,42 @@ impl Lists<'_> {
         })
     }
 
-    /// Asks the storage for lists that will be read. Returns at once. Neighbours are asked for together.
-    pub(super) fn fetch(&self, lists: &mut dyn Iterator<Item = u32>) {
+    /// Asks the storage for parts of lists that will be read. Returns at once. Neighbours are asked for together.
+    pub(super) fn fetch(&self, lists: &[u32], parts: &[Part]) {
+        if self.storage.is_none() {
+            return;
+        }
+        for &part in parts {
+            // What is wrong with an entry is told when the list is read.
+            let windows = lists.iter().filter_map(|&list| self.window(list as usize));
+            self.fetch_ranges(&mut windows.map(|window| window.part(part)));
+        }
+    }
+
+    /// The same where all lists are read in their order and this is next.
+    pub(super) fn fetch_ahead(&self, list: usize, parts: &[Part]) {
+        if list.is_multiple_of(AHEAD) {
+            let lists: Vec<u32> = (list as u32..self.len().min(list + AHEAD) as u32).collect();
+            self.fetch(&lists, parts);
+        }
+    }
+
+    /// Asks for the codes of rows of a list, which are in their order.
+    pub(super) fn fetch_codes(&self, list: &List<'_>, rows: &[Passed]) {
+        let start = list.window.part(Part::Codes).start;
+        let bytes = self.dim / GROUP * GROUP_BYTES;
+        self.fetch_ranges(&mut rows.iter().map(|passed| {
+            let code = start + passed.row as usize * bytes;
+            code..code + bytes
+        }));
+    }
+
+    fn fetch_ranges(&self, ranges: &mut dyn Iterator<Item = Range<usize>>) {
         let mut together: Option<Range<usize>> = None;
-        // What is wrong with an entry is told when the list is read.
-        for next in lists.filter_map(|list| self.place_of(list as usize)) {
+        for next in ranges {
             match &mut together {
-                Some(range) if (range.end..=range.end + GAP).contains(&next.start) => {
-                    range.end = next.end;
+                Some(range) if (range.start..=range.end + GAP).contains(&next.start) => {
+                    range.end = range.end.max(next.end);
                 }
                 _ => self.fetch_range(together.replace(next)),
             }
@@ -51,25 +82,9 @@ impl Lists<'_> {
         self.fetch_range(together);
     }
 
-    /// The same where all lists are read in their order and this is next.
-    pub(super) fn fetch_ahead(&self, list: usize) {
-        if list.is_multiple_of(AHEAD) {
-            self.fetch(&mut (list as u32..self.len().min(list + AHEAD) as u32));
-        }
-    }
-
     fn fetch_range(&self, range: Option<Range<usize>>) {
         if let (Some(storage), Some(range)) = (self.storage, range) {
             storage.container.will_need(&self.rows[range]);
         }
-    }
-
-    /// Where a list lies in the rows.
-    fn place_of(&self, list: usize) -> Option<Range<usize>> {
-        let Entry { place, count, .. } = self.entry(list);
-        let start = (place as usize).checked_mul(LIST_ALIGNMENT)?;
-        let length = Layout::new(count as usize, self.dim, self.head.item_bits)?.total()?;
-        let end = start.checked_add(length)?;
-        (end <= self.rows.len()).then_some(start..end)
     }
 }

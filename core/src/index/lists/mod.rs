@@ -6,12 +6,14 @@
 //! 2025), over an inverted file (Jégou, Douze & Schmid, *Product quantization for nearest neighbor search*, 2011).
 //!
 //! [`cluster`] finds the centroids, [`encode`] makes the codes, [`margins`] measures how far estimates can be
-//! trusted, [`search`] uses all of it, [`fetch`] asks the storage for what it will read. This file reads the sections, which `../FORMAT.md` draws.
+//! trusted, [`search`] uses all of it, [`fetch`] asks the storage for what it will read. [`layout`] says where rows lie; this
+//! file reads the sections, which `../FORMAT.md` draws.
 
 mod best;
 mod cluster;
 mod encode;
 mod fetch;
+mod layout;
 mod margins;
 mod query;
 mod search;
@@ -20,11 +22,13 @@ mod tests;
 
 pub(super) use encode::{Rows, encode};
 pub(super) use fetch::Storage;
+pub(super) use layout::Form;
 pub(super) use query::ListQuery;
 pub(super) use search::{Effort, RowMask, nearest};
 
-use crate::kernel::codes::{CodeRows, GROUP, GROUP_BYTES};
+use crate::kernel::codes::CodeRows;
 use crate::kernel::signs::{self, SignRows};
+use layout::{LIST_ALIGNMENT, Part, Window};
 
 /// Widest vectors that lists can hold.
 pub(super) const MAX_DIM: usize = signs::MAX_DIM;
@@ -36,8 +40,6 @@ const BLOCK: usize = signs::BLOCK;
 pub(super) const ENTRY_BYTES: usize = 24;
 const SCALE_AT: usize = 12;
 const FACTOR_SCALE_AT: usize = 20;
-/// Lists start at multiples of this.
-const LIST_ALIGNMENT: usize = 64;
 
 /// What the head of a segment says about its lists.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,8 +74,10 @@ pub(super) struct Lists<'a> {
     pub(super) centroids: &'a [i8],
     /// An entry a list.
     pub(super) table: &'a [u8],
-    /// The lists one behind the other.
+    /// Rows, list behind list.
     pub(super) rows: &'a [u8],
+    /// How they lie.
+    pub(super) form: Form,
     /// Where they lie; `None` in memory.
     pub(super) storage: Option<Storage<'a>>,
 }
@@ -81,7 +85,7 @@ pub(super) struct Lists<'a> {
 /// Fixed numbers of a list.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// Where the list starts, in units of [`LIST_ALIGNMENT`].
+    /// Where the list starts if it lies by itself, in units of 64 bytes; else 0.
     place: u32,
     /// Number of its first row.
     first: u32,
@@ -95,26 +99,18 @@ struct Entry {
     factor_scale: f32,
 }
 
-/// Lengths of the parts of a list of `count` rows, in their order.
-#[derive(Clone, Copy, Debug)]
-struct Layout {
-    signs: usize,
-    codes: usize,
-    gains: usize,
-    factors: usize,
-    items: usize,
-}
-
-/// A list.
-#[derive(Clone, Copy, Debug)]
+/// A list. Its rows are numbered from the first row of its first block.
+#[derive(Clone, Debug)]
 struct List<'a> {
     entry: Entry,
     centroid: &'a [i8],
+    window: Window,
     codes: CodeRows<'a>,
     gains: &'a [u8],
     factors: &'a [u8],
     items: &'a [u8],
     item_bits: u32,
+    shift_bits: u32,
 }
 
 impl ListHead {
@@ -163,30 +159,7 @@ impl ListHead {
     }
 }
 
-impl Layout {
-    /// `None` where a count from a damaged file would overflow.
-    fn new(count: usize, dim: usize, item_bits: u32) -> Option<Self> {
-        let blocks = count.div_ceil(BLOCK);
-        Some(Self {
-            signs: blocks.checked_mul(BLOCK * dim / 8)?,
-            codes: count.checked_mul(dim / GROUP * GROUP_BYTES)?,
-            gains: count.checked_mul(2)?,
-            factors: blocks.checked_mul(BLOCK)?,
-            items: count.checked_mul(item_bits as usize)?.div_ceil(8),
-        })
-    }
-
-    fn total(&self) -> Option<usize> {
-        let parts = [self.signs, self.codes, self.gains, self.factors, self.items];
-        parts.into_iter().try_fold(0usize, usize::checked_add)
-    }
-}
-
 impl Entry {
-    fn gain_unit(self) -> f64 {
-        f64::from(self.gain_scale)
-    }
-
     fn read(bytes: [u8; ENTRY_BYTES]) -> Self {
         let [place, first, count, scale, gain_scale, factor_scale] =
             std::array::from_fn(|i| std::array::from_fn(|j| bytes[4 * i + j]));
@@ -220,18 +193,25 @@ impl<'a> Lists<'a> {
     /// Whether the lists have as many rows as the head says, and no more than their bytes can hold: from then on memory
     /// can be taken by that number. Or what was expected and found.
     pub(super) fn check_rows(&self) -> Result<(), (String, String)> {
-        let least = self.dim / GROUP * GROUP_BYTES;
-        let most = (self.rows.len() / least.max(1)) as u64;
+        let expected = self.head.rows as usize;
+        let bytes =
+            layout::lengths(expected, self.dim, self.head.item_bits).and_then(layout::total);
+        let fits = |bytes: usize| match self.form {
+            Form::Together => bytes == self.rows.len(),
+            Form::Apart => bytes <= self.rows.len(),
+        };
         let (entries, _) = self.table.as_chunks();
         let counts = entries
             .iter()
             .map(|&entry| u64::from(Entry::read(entry).count));
-        let (expected, found) = (u64::from(self.head.rows), counts.sum::<u64>());
-        if found == expected && found <= most {
+        let found = counts.sum::<u64>();
+        if found == expected as u64 && bytes.is_some_and(fits) {
             return Ok(());
         }
-        let expected = format!("{expected} rows in all lists, at most {most}");
-        Err((expected, found.to_string()))
+        Err((
+            format!("{expected} rows in all lists, and bytes for them"),
+            format!("{found} in {} bytes", self.rows.len()),
+        ))
     }
 
     fn entry(&self, list: usize) -> Entry {
@@ -268,20 +248,10 @@ impl<'a> Lists<'a> {
             expected,
             found,
         };
-        let layout = Layout::new(entry.count as usize, self.dim, self.head.item_bits);
-        let total = layout.as_ref().and_then(Layout::total);
-        let start = (entry.place as usize).checked_mul(LIST_ALIGNMENT);
-        let end = start
-            .zip(total)
-            .and_then(|(start, total)| start.checked_add(total));
-        let bytes = start
-            .zip(end)
-            .and_then(|(start, end)| self.rows.get(start..end));
-        let (Some(layout), Some(bytes)) = (layout, bytes) else {
+        let Some(window) = self.window(list) else {
             let found = format!(
-                "{} rows at {}",
-                entry.count,
-                u64::from(entry.place) * LIST_ALIGNMENT as u64
+                "{} rows from {} at {}",
+                entry.count, entry.first, entry.place
             );
             return Err(damage(
                 format!("rows inside of {} bytes", self.rows.len()),
@@ -295,19 +265,32 @@ impl<'a> Lists<'a> {
                 number.to_string(),
             ));
         }
-        let (signs, rest) = bytes.split_at(layout.signs);
-        let (codes, rest) = rest.split_at(layout.codes);
-        let (gains, rest) = rest.split_at(layout.gains);
-        let (factors, items) = rest.split_at(layout.factors);
+        let part = |part: Part| &self.rows[window.part(part)];
         Ok(List {
             entry,
             centroid: &self.centroids[list * self.dim..][..self.dim],
-            codes: CodeRows { signs, codes },
-            gains,
-            factors,
-            items,
+            codes: CodeRows {
+                signs: part(Part::Signs),
+                codes: part(Part::Codes),
+            },
+            gains: part(Part::Gains),
+            factors: part(Part::Factors),
+            items: part(Part::Items),
             item_bits: self.head.item_bits,
+            shift_bits: self.form.shift_bits(),
+            window,
         })
+    }
+
+    /// Where a list lies, if that is inside of the rows.
+    fn window(&self, list: usize) -> Option<Window> {
+        let (entry, bits) = (&self.entry(list), self.head.item_bits);
+        let window = match self.form {
+            Form::Apart => Window::apart(entry, self.dim, bits),
+            Form::Together => Window::together(entry, self.dim, bits, self.head.rows as usize),
+        }?;
+        // The items are the last part.
+        (window.part(Part::Items).end <= self.rows.len()).then_some(window)
     }
 }
 
@@ -324,12 +307,12 @@ impl Lists<'_> {
     pub(super) fn rows_by_item(&self) -> Result<Vec<ListedRow>, Damage> {
         let mut rows = Vec::with_capacity(self.head.rows as usize);
         for number in 0..self.len() {
-            self.fetch_ahead(number);
+            self.fetch_ahead(number, &[Part::Items]);
             let list = self.list(number)?;
-            rows.extend((0..list.entry.count).map(|row| ListedRow {
-                item: list.item(row as usize),
+            rows.extend(list.window.own.clone().map(|row| ListedRow {
+                item: list.item(row),
                 list: number as u32,
-                row,
+                row: row as u32,
             }));
         }
         rows.sort_unstable();
@@ -340,17 +323,16 @@ impl Lists<'_> {
     pub(super) fn decode(&self, row: &ListedRow) -> Result<Vec<f32>, Damage> {
         let list = self.list(row.list as usize)?;
         let at = row.row as usize;
-        let gain = list.gain(at);
+        let (gain, shift) = list.gain(at);
         let scale = f64::from(list.entry.scale);
         let numbers = (0..self.dim).map(|i| {
-            let odd = f64::from(2 * i32::from(list.codes.code(at, i, self.dim)) - 127);
+            let odd = f64::from(2 * (i32::from(list.codes.code(at, i, self.dim)) + shift) - 127);
             (f64::from(list.centroid[i]) * scale + gain * odd) as f32
         });
         Ok(numbers.collect())
     }
 
-    /// Reads all lists: they must follow each other without gaps, padding must be zero and each of the `items` must
-    /// have a row.
+    /// Reads all lists: they must follow each other without gaps, and each of the `items` must have a row.
     pub(super) fn verify(&self, items: u32) -> Result<(), Damage> {
         let mut has_row = vec![false; items as usize];
         let (mut first, mut end) = (0u32, 0usize);
@@ -362,7 +344,10 @@ impl Lists<'_> {
                 found,
             };
             let entry = list.entry;
-            let start = end.next_multiple_of(LIST_ALIGNMENT);
+            let start = match self.form {
+                Form::Apart => end.next_multiple_of(LIST_ALIGNMENT),
+                Form::Together => 0,
+            };
             if entry.place as usize * LIST_ALIGNMENT != start
                 || entry.first != first
                 || entry.count == 0
@@ -376,16 +361,14 @@ impl Lists<'_> {
                 );
                 return Err(damage(expected, found));
             }
-            for row in 0..list.count() {
+            for row in list.window.own.clone() {
                 let item = list.item(row);
                 let Some(place) = has_row.get_mut(item as usize) else {
                     return Err(damage(format!("one of {items} items"), item.to_string()));
                 };
                 *place = true;
             }
-            // The layout was found to fit when the list was read.
-            let length = Layout::new(list.count(), self.dim, self.head.item_bits);
-            end = start + length.as_ref().and_then(Layout::total).unwrap_or_default();
+            end = list.window.part(Part::Items).end;
             first = first.saturating_add(entry.count);
         }
         let damage = |expected: String, found: String| Damage {
@@ -393,7 +376,11 @@ impl Lists<'_> {
             expected,
             found,
         };
-        if first != self.head.rows || end.next_multiple_of(LIST_ALIGNMENT) != self.rows.len() {
+        let end = match self.form {
+            Form::Apart => end.next_multiple_of(LIST_ALIGNMENT),
+            Form::Together => end,
+        };
+        if first != self.head.rows || end != self.rows.len() {
             let expected = format!("{} rows in {} bytes", self.head.rows, self.rows.len());
             return Err(damage(expected, format!("{first} rows in {end} bytes")));
         }
@@ -416,22 +403,28 @@ pub(super) struct Damage {
 }
 
 impl<'a> List<'a> {
-    fn count(&self) -> usize {
-        self.entry.count as usize
-    }
-
     fn signs(&self, asked: Option<&'a [u16]>) -> SignRows<'a> {
         SignRows {
-            count: self.count(),
+            skipped: self.window.own.start,
+            count: self.window.own.end,
             signs: self.codes.signs,
             factors: self.factors,
             asked,
         }
     }
 
-    fn gain(&self, row: usize) -> f64 {
-        let gain = u16::from_le_bytes([self.gains[2 * row], self.gains[2 * row + 1]]);
-        f64::from(gain) * self.entry.gain_unit()
+    /// Blocks of its window.
+    fn blocks(&self) -> usize {
+        self.window.own.end.div_ceil(BLOCK)
+    }
+
+    /// What the numbers of a row's code count, and what is added to each of them before.
+    fn gain(&self, row: usize) -> (f64, i32) {
+        let number = u16::from_le_bytes([self.gains[2 * row], self.gains[2 * row + 1]]);
+        let shifts = 1 << self.shift_bits;
+        let shift = i32::from(number) % shifts - shifts / 2;
+        let gain = f64::from(number >> self.shift_bits) * f64::from(self.entry.gain_scale);
+        (gain, shift)
     }
 
     /// Number of the item of a row, not checked.

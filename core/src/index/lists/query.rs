@@ -23,22 +23,23 @@ impl ListQuery {
     /// Of a vector that was checked: finite numbers, not all zero. `quantised` is the same in 8 bits.
     pub(in crate::index) fn new(vector: &[f32], quantised: &Quantised) -> Self {
         let dim = stride(vector.len());
-        let largest = f64::from(largest(vector));
-        let round = |limit: i16| {
-            let scale = f64::from(limit) / largest;
-            move |v: &f32| round(f64::from(*v) * scale) as i16
-        };
-        let mut wide: Vec<i16> = vector.iter().map(round(codes::LIMIT)).collect();
-        wide.resize(dim, 0);
-        let mut narrow: Vec<i8> = vector
+        let scale = f64::from(codes::LIMIT) / f64::from(largest(vector));
+        let mut wide: Vec<i16> = vector
             .iter()
-            .map(round(i16::from(signs::LIMIT)))
-            .map(|v| v as i8)
+            .map(|&v| round(f64::from(v) * scale) as i16)
             .collect();
+        // What all numbers have in common is left out of estimates: codes whose cells are shifted tell nothing of it.
+        let sum: i64 = wide.iter().map(|&y| i64::from(y)).sum();
+        let mean = sum as f64 / wide.len() as f64;
+        let centred = wide.iter().map(|&y| f64::from(y) - mean);
+        let most = centred.clone().fold(1.0f64, |most, v| most.max(v.abs()));
+        let narrow_unit = most / f64::from(signs::LIMIT);
+        let mut narrow: Vec<i8> = centred.map(|v| round(v / narrow_unit) as i8).collect();
+        wide.resize(dim, 0);
         narrow.resize(dim, 0);
         let squares: i64 = wide.iter().map(|&y| i64::from(y) * i64::from(y)).sum();
         let wide_unit = 1.0 / (squares as f64).sqrt();
-        let table_unit = wide_unit * f64::from(codes::LIMIT) / f64::from(signs::LIMIT);
+        let table_unit = wide_unit * narrow_unit;
         Self {
             row: quantised.row.clone(),
             row_unit: quantised.inverse_norm,

@@ -12,6 +12,7 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use super::best::Best;
+use super::layout::{PARTS, Part};
 use super::{BLOCK, Damage, List, ListQuery, Lists, Margins};
 use crate::index::top::Scored;
 use crate::kernel::codes::{self, DotCodes};
@@ -59,12 +60,13 @@ impl RowMask {
             count: 0,
         };
         for number in 0..lists.len() {
-            lists.fetch_ahead(number);
+            lists.fetch_ahead(number, &[Part::Items]);
             let list = lists.list(number)?;
+            let own = &list.window.own;
             mask.starts.push(mask.blocks.len() as u32);
-            for first in (0..list.count()).step_by(BLOCK) {
+            for first in (0..own.end).step_by(BLOCK) {
                 let mut bits = 0;
-                for row in first..list.count().min(first + BLOCK) {
+                for row in first.max(own.start)..own.end.min(first + BLOCK) {
                     bits |= u16::from(is_asked(list.item(row))) << (row - first);
                 }
                 mask.count += bits.count_ones() as usize;
@@ -81,16 +83,27 @@ impl RowMask {
 
     /// Asks for a row no more.
     pub(in crate::index) fn leave_out(&mut self, lists: &Lists<'_>, row: u32) {
-        let of_row = |list: &usize| {
-            let entry = lists.entry(*list);
-            row.checked_sub(entry.first).filter(|at| *at < entry.count)
+        let at_row = |list: usize| {
+            let within = row.checked_sub(lists.entry(list).first)?;
+            let own = lists.window(list)?.own;
+            (own.len() > within as usize).then_some((list, own.start + within as usize))
         };
-        if let Some((list, at)) = (0..lists.len()).find_map(|list| Some((list, of_row(&list)?))) {
-            let block = &mut self.blocks[self.starts[list] as usize + at as usize / BLOCK];
-            let bit = 1 << (at as usize % BLOCK);
+        if let Some((list, at)) = (0..lists.len()).find_map(at_row) {
+            let block = &mut self.blocks[self.starts[list] as usize + at / BLOCK];
+            let bit = 1 << (at % BLOCK);
             self.count -= usize::from(*block & bit != 0);
             *block &= !bit;
         }
+    }
+
+    /// Whether no row of a list is asked for.
+    fn is_empty(&self, list: usize) -> bool {
+        let end = self
+            .starts
+            .get(list + 1)
+            .map_or(self.blocks.len(), |&end| end as usize);
+        let blocks = &self.blocks[self.starts[list] as usize..end];
+        blocks.iter().all(|&block| block == 0)
     }
 
     fn of_list(&self, list: usize) -> &[u16] {
@@ -186,7 +199,7 @@ impl<'a> Search<'a> {
     /// Estimates the nearest lists in full and scores the best rows of each, until as many as wanted are scored.
     fn first_lists(&mut self, head: &[u32], nearness: &[f32]) -> Result<(), Damage> {
         if self.is_cold {
-            self.lists.fetch(&mut head.iter().copied());
+            self.lists.fetch(head, &PARTS);
         }
         for &number in head {
             if self.first_list(number)? {
@@ -243,7 +256,10 @@ impl<'a> Search<'a> {
     fn score_all(&mut self) -> Result<(), Damage> {
         for number in 0..self.lists.len() {
             if self.is_cold {
-                self.lists.fetch_ahead(number);
+                self.lists.fetch_ahead(number, &PARTS);
+            }
+            if self.mask.is_some_and(|mask| mask.is_empty(number)) {
+                continue;
             }
             let list = self.lists.list(number)?;
             let signs = list.signs(self.mask.map(|mask| mask.of_list(number)));
@@ -264,10 +280,11 @@ impl<'a> Search<'a> {
         let all = nearness.iter().zip(self.lists.factor_scales());
         let others = keep((0..).zip(all.map(|(&near, scale)| self.in_reach(near, scale, least))));
         near.extend(others.iter().filter(|number| !head.contains(number)));
-        // A mask thins out the lists: more of them are looked at.
+        // A mask thins out the lists: the rows that are wanted lie further away, in many more of them.
         let rows = f64::from(self.lists.head.rows);
         let asked = self.mask.map_or(rows, |mask| mask.count() as f64);
-        let most = (f64::from(self.margins.nearest) * (rows / asked.max(1.0)).sqrt()) as usize;
+        let thinned = rows / asked.max(1.0);
+        let most = (f64::from(self.margins.nearest) * thinned * thinned.sqrt()) as usize;
         // Fewer rows than wanted so far: all may be needed.
         if near.len() > most && least != f32::NEG_INFINITY {
             let mut scores: Vec<f32> = near
@@ -297,25 +314,62 @@ impl<'a> Search<'a> {
 
     /// The next of the lists from `at` on that may hold rows with the score to reach as it is now.
     fn open_next(
-        &self,
+        &mut self,
         near: &[u32],
         at: &mut usize,
         nearness: &[f32],
     ) -> Result<Option<(u32, List<'a>)>, Damage> {
-        let least = self.best.least();
-        let reaches = |&number: &u32| self.reaches(number, nearness[number as usize], least);
-        while let Some(number) = near.get(*at) {
+        while let Some(&number) = near.get(*at) {
             if self.is_cold && at.is_multiple_of(FETCHED) {
-                let ahead = near[*at..].iter().take(FETCHED);
-                self.lists
-                    .fetch(&mut ahead.copied().filter(|number| reaches(number)));
+                self.ask_ahead(near, *at, nearness)?;
             }
             *at += 1;
-            if reaches(number) {
-                return Ok(Some((*number, self.lists.list(*number as usize)?)));
+            if self.reaches(number, nearness[number as usize], self.best.least()) {
+                return Ok(Some((number, self.lists.list(number as usize)?)));
             }
         }
         Ok(None)
+    }
+
+    /// Asks the storage for what will be read of the lists from `at` on: of those codes that pass a scan now, which are
+    /// some more than will pass when the score to reach has risen; and what a scan reads of the lists behind.
+    fn ask_ahead(&mut self, near: &[u32], at: usize, nearness: &[f32]) -> Result<(), Damage> {
+        let least = self.best.least();
+        let reached = |lists: Range<usize>| {
+            let lists = near[lists.start.min(near.len())..lists.end.min(near.len())].iter();
+            let reaches = |&number: &u32| self.reaches(number, nearness[number as usize], least);
+            lists.copied().filter(reaches).collect::<Vec<u32>>()
+        };
+        let now = reached(at..at + FETCHED);
+        if at == 0 {
+            self.lists.fetch(&now, &SCANNED);
+        }
+        self.lists
+            .fetch(&reached(at + FETCHED..at + 2 * FETCHED), &SCANNED);
+        let mut scored = Vec::new();
+        for number in now {
+            let list = self.lists.list(number as usize)?;
+            self.scan_within_margin(number, &list, nearness);
+            if !self.passed.is_empty() {
+                self.lists.fetch_codes(&list, &self.passed);
+                scored.push(number);
+            }
+        }
+        self.lists.fetch(&scored, &[Part::Gains, Part::Items]);
+        Ok(())
+    }
+
+    /// Scans a list for rows within the margin of the score to reach.
+    fn scan_within_margin(&mut self, number: u32, list: &List<'_>, nearness: &[f32]) {
+        let unit = list.entry.factor_scale * self.query.table_unit;
+        let behind = self.best.least() - self.margins.row - nearness[number as usize];
+        // Rounds towards looking at more; saturates.
+        let least = if behind == f32::NEG_INFINITY {
+            i32::MIN
+        } else {
+            (behind / unit).floor() as i32
+        };
+        self.scan(number, list, least);
     }
 
     /// Scans what lies within the margins.
@@ -325,7 +379,7 @@ impl<'a> Search<'a> {
         let mut next = self.open_next(&near, &mut at, nearness)?;
         while let Some((number, list)) = next {
             next = self.open_next(&near, &mut at, nearness)?;
-            if let Some((_, list)) = next {
+            if let Some((_, list)) = &next {
                 let signs = list.codes.signs;
                 prefetch(&signs[..signs.len().min(PREFETCHED)]);
             }
@@ -333,15 +387,7 @@ impl<'a> Search<'a> {
             if !self.reaches(number, nearness[number as usize], self.best.least()) {
                 continue;
             }
-            let unit = list.entry.factor_scale * self.query.table_unit;
-            let behind = self.best.least() - self.margins.row - nearness[number as usize];
-            // Rounds towards looking at more; saturates.
-            let least = if behind == f32::NEG_INFINITY {
-                i32::MIN
-            } else {
-                (behind / unit).floor() as i32
-            };
-            self.scan(number, &list, least);
+            self.scan_within_margin(number, &list, nearness);
             if self.passed.is_empty() {
                 continue;
             }
@@ -369,15 +415,13 @@ impl<'a> Search<'a> {
         (self.dot_codes)(&query.wide, &list.codes, &self.named, &mut self.dots);
         let centroid = query.wide.dot(self.dot_rows, list.centroid);
         let centroid = f64::from(centroid) * f64::from(list.entry.scale);
-        let unit = list.entry.gain_unit();
-        let (gains, _) = list.gains.as_chunks::<2>();
         for (&row, &dot) in self.named.iter().zip(&self.dots) {
-            let gain = f64::from(u16::from_le_bytes(gains[row as usize])) * unit;
-            let score = (centroid + gain * query.wide.signed(dot) as f64) * query.wide_unit;
+            let (gain, shift) = list.gain(row as usize);
+            let score = (centroid + gain * query.wide.signed(dot, shift) as f64) * query.wide_unit;
             let score = (score as f32).clamp(-1.0, 1.0);
             if score >= self.best.least() {
                 let item = list.item(row as usize);
-                let row = list.entry.first + row;
+                let row = list.window.first + row;
                 self.best.push(Scored { score, item, row });
             }
         }
@@ -447,6 +491,8 @@ impl Near {
 
 /// Bytes of the next list's signs that are fetched while one is scanned; the processor goes on by itself.
 const PREFETCHED: usize = 512;
+/// What a scan reads.
+const SCANNED: [Part; 2] = [Part::Signs, Part::Factors];
 /// Near lists that are asked of the storage at once.
 const FETCHED: usize = 64;
 /// Lists that are looked at in the order of their centroids' scores.

@@ -84,9 +84,9 @@ impl WideQuery {
         self.high.len()
     }
 
-    /// `Σ u·y` of a row that has the `Σ t·y` given.
-    pub(crate) fn signed(&self, dot: i32) -> i64 {
-        2 * i64::from(dot) - 127 * i64::from(self.sum)
+    /// `Σ (u + 2·shift)·y` of a row that has the `Σ t·y` given.
+    pub(crate) fn signed(&self, dot: i32, shift: i32) -> i64 {
+        2 * i64::from(dot) + i64::from(2 * shift - 127) * i64::from(self.sum)
     }
 
     /// `Σ c·y` for 8-bit numbers `c`, of which there are as many as dimensions.

@@ -91,5 +91,6 @@ fn specification_reads_the_layout() {
     let mut found = [0];
     generic::dot_codes(&query, &rows, &[5], &mut found);
     assert_eq!(found, [97 * 10 - 15_000]);
-    assert_eq!(query.signed(found[0]), 2 * (970 - 15_000) + 127 * 990);
+    assert_eq!(query.signed(found[0], 0), 2 * (970 - 15_000) + 127 * 990);
+    assert_eq!(query.signed(found[0], -3), 2 * (970 - 15_000) + 133 * 990);
 }

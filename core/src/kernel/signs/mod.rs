@@ -54,7 +54,9 @@ pub(crate) struct Passed {
 /// The rows of a list.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignRows<'a> {
-    /// Number of rows.
+    /// Rows of the first block that are not the list's, below [`BLOCK`].
+    pub(crate) skipped: usize,
+    /// Number of rows, those included.
     pub(crate) count: usize,
     /// Blocks of `16 · dim / 8` bytes.
     pub(crate) signs: &'a [u8],
@@ -148,6 +150,7 @@ impl SignRows<'_> {
 
     fn check(&self, tables: &Tables) {
         let blocks = self.blocks();
+        assert!(self.skipped < BLOCK, "a block is another's");
         assert!(
             self.signs.len() >= blocks * BLOCK * tables.row_bytes(),
             "too few signs"
@@ -164,6 +167,10 @@ impl SignRows<'_> {
         let exist = match self.count - block * BLOCK {
             count @ ..BLOCK => (1 << count) - 1,
             _ => u16::MAX,
+        };
+        let exist = match block {
+            0 => exist & u16::MAX << self.skipped,
+            _ => exist,
         };
         self.asked.map_or(exist, |asked| asked[block] & exist)
     }

@@ -8,6 +8,7 @@ use super::*;
 #[derive(Clone, Debug)]
 struct Case {
     components: Vec<i8>,
+    skipped: usize,
     count: usize,
     signs: Vec<u8>,
     factors: Vec<u8>,
@@ -16,7 +17,8 @@ struct Case {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    (1..=33usize, 0..70usize).prop_flat_map(|(steps, count)| {
+    (1..=33usize, 0..BLOCK, 0..70usize).prop_flat_map(|(steps, skipped, count)| {
+        let count = count.max(skipped);
         let dim = 32 * steps;
         let padded = count.next_multiple_of(BLOCK);
         let component = prop_oneof![Just(LIMIT), Just(-LIMIT), -LIMIT..=LIMIT];
@@ -30,6 +32,7 @@ fn cases() -> impl Strategy<Value = Case> {
         )
             .prop_map(move |(components, signs, factors, asked, least)| Case {
                 components,
+                skipped,
                 count,
                 signs,
                 factors,
@@ -42,6 +45,7 @@ fn cases() -> impl Strategy<Value = Case> {
 impl Case {
     fn run(&self, kernel: ScanSigns) -> Vec<Passed> {
         let rows = SignRows {
+            skipped: self.skipped,
             count: self.count,
             signs: &self.signs,
             factors: &self.factors,
@@ -77,7 +81,7 @@ impl Case {
                 .as_ref()
                 .is_none_or(|asked| asked[row / BLOCK] >> (row % BLOCK) & 1 == 1)
         };
-        (0..self.count)
+        (self.skipped..self.count)
             .filter(|&row| is_asked(row))
             .map(|row| Passed {
                 row: row as u32,
@@ -106,6 +110,7 @@ macro_rules! suite {
                 let Some(kernel) = $kernel else { return };
                 let case = Case {
                     components: vec![LIMIT; MAX_DIM],
+                    skipped: 0,
                     count: 1,
                     signs: vec![u8::MAX; BLOCK * MAX_DIM / 8],
                     factors: vec![u8::MAX; BLOCK],
@@ -119,7 +124,7 @@ macro_rules! suite {
             #[test]
             #[should_panic(expected = "too few signs")]
             fn refuses_a_list_that_is_cut_off() {
-                let rows = SignRows { count: 17, signs: &[0; 64 + 63], factors: &[0; 32], asked: None };
+                let rows = SignRows { skipped: 0, count: 17, signs: &[0; 64 + 63], factors: &[0; 32], asked: None };
                 let kernel: ScanSigns = $kernel.unwrap_or(generic::scan_signs);
                 kernel(&Tables::new(&[1; 32]), &rows, 0, &mut Vec::new());
             }
