@@ -195,25 +195,27 @@ impl Code {
         let residual: Vec<f64> = pairs
             .map(|(&x, &c)| f64::from(x) * unit - f64::from(c) * scale)
             .collect();
-        let (shift, step) = cells(&residual);
-        let to_code = |&r: &f64| match step {
-            0.0 => 64.0,
-            _ => ((r / step).floor() + f64::from(64 - shift)).clamp(0.0, 127.0),
-        };
-        let mut code: Vec<u8> = residual.iter().map(|r| to_code(r) as u8).collect();
-        let odd = || {
-            let shifted = code.iter().map(|&t| i64::from(t) + i64::from(shift));
-            shifted.map(|t| 2 * t - 127)
-        };
-
-        let squares = odd().map(|u| u * u).sum::<i64>() as f64;
+        let (shift, width) = cells(&residual);
+        let mut code = Vec::with_capacity(row.len());
+        let (mut squares, mut with_centre, mut centre_squares, mut with_residual) = (0, 0, 0, 0.0);
         // Without the shift: what all components have in common is no matter of an estimate.
-        let within = code.iter().map(|&t| 2 * i64::from(t) - 127);
-        let squares_within = within.clone().map(|u| u * u).sum::<i64>() as f64;
-        let magnitudes = within.map(i64::abs).sum::<i64>() as f64;
-        let with_centre: i64 = odd().zip(centre).map(|(u, &c)| u * i64::from(c)).sum();
-        let with_residual: f64 = odd().zip(&residual).map(|(u, r)| u as f64 * r).sum();
-        let centre_squares: i64 = centre.iter().map(|&c| i64::from(c) * i64::from(c)).sum();
+        let (mut squares_within, mut magnitudes) = (0, 0);
+        for (&r, &c) in residual.iter().zip(centre) {
+            let cell = match width {
+                0.0 => 64,
+                _ => ((r / width).floor() as i64 + i64::from(64 - shift)).clamp(0, 127),
+            };
+            code.push(cell as u8);
+            let (within, c) = (2 * cell - 127, i64::from(c));
+            let u = within + 2 * i64::from(shift);
+            squares += u * u;
+            with_centre += u * c;
+            centre_squares += c * c;
+            with_residual += u as f64 * r;
+            squares_within += within * within;
+            magnitudes += within.abs();
+        }
+        let squares = squares as f64;
         // g² Σu² + 2 g ⟨c, u⟩ + ‖c‖² = 1.
         let half_linear = with_centre as f64 * scale;
         let constant = centre_squares as f64 * scale * scale - 1.0;
@@ -230,7 +232,7 @@ impl Code {
             code,
             shift,
             gain,
-            factor: gain * squares_within / magnitudes,
+            factor: gain * squares_within as f64 / magnitudes as f64,
         }
     }
 }
@@ -238,15 +240,20 @@ impl Code {
 /// The shift of a residual and the width of its cells: the least width with which 128 cells, `64 - shift` of them below zero,
 /// reach from the least component to the greatest.
 fn cells(residual: &[f64]) -> (i32, f64) {
-    let lowest = residual.iter().fold(0.0f64, |lowest, &r| lowest.min(r));
-    let highest = residual.iter().fold(0.0f64, |highest, &r| highest.max(r));
-    let width = |shift: i32| {
+    let (mut lowest, mut highest) = (0.0f64, 0.0f64);
+    for &r in residual {
+        lowest = lowest.min(r);
+        highest = highest.max(r);
+    }
+    let mut least = (0, f64::INFINITY);
+    for shift in -SHIFTS..SHIFTS {
         let (below, above) = (f64::from(64 - shift), f64::from(64 + shift));
-        (lowest.abs() / below).max(highest / above)
-    };
-    let widths = (-SHIFTS..SHIFTS).map(|shift| (shift, width(shift)));
-    let least = widths.min_by(|(a, x), (b, y)| x.total_cmp(y).then(a.abs().cmp(&b.abs())));
-    least.expect("there are shifts")
+        let width = (lowest.abs() / below).max(highest / above);
+        if width < least.1 {
+            least = (shift, width);
+        }
+    }
+    least
 }
 
 /// Rows in their order: signs and codes as they stay, gains and factors that come behind them.

@@ -40,6 +40,8 @@ impl Lists<'_> {
     }
 
     /// Asks the storage for parts of lists that will be read. Returns at once. Neighbours are asked for together.
+    #[cold]
+    #[inline(never)]
     pub(super) fn fetch(&self, lists: &[u32], parts: &[Part]) {
         if self.storage.is_none() {
             return;
@@ -60,6 +62,8 @@ impl Lists<'_> {
     }
 
     /// Asks for the codes of rows of a list, which are in their order.
+    #[cold]
+    #[inline(never)]
     pub(super) fn fetch_codes(&self, list: &List<'_>, rows: &[Passed]) {
         let start = list.window.part(Part::Codes).start;
         let bytes = self.dim / GROUP * GROUP_BYTES;
@@ -69,6 +73,8 @@ impl Lists<'_> {
         }));
     }
 
+    #[cold]
+    #[inline(never)]
     fn fetch_ranges(&self, ranges: &mut dyn Iterator<Item = Range<usize>>) {
         let mut together: Option<Range<usize>> = None;
         for next in ranges {

@@ -7,7 +7,7 @@
 //! lists are scanned, and answers stay right.
 
 use super::encode::Rows;
-use super::search::{LEAST_WANTED, centroid_scores};
+use super::search::{LEAST_WANTED, centroid_scores, descending};
 use super::{BLOCK, ListQuery, Lists, Margins};
 use crate::index::quantise::quantise;
 use crate::kernel::{Cpu, dot, signs};
@@ -39,8 +39,11 @@ pub(super) fn measure(places: &Places<'_>, dim: usize) -> Margins {
     let measured = measured.concat();
     let most = |i: usize, but: usize| {
         let mut behind: Vec<f32> = measured.iter().map(|behind| behind[i]).collect();
-        behind.sort_unstable_by(|a, b| b.total_cmp(a));
-        behind.get(but).map_or(0.0, |&behind| behind.max(0.0))
+        if behind.is_empty() {
+            return 0.0;
+        }
+        let (_, &mut most, _) = behind.select_nth_unstable_by(but, descending);
+        most.max(0.0)
     };
     Margins {
         list: most(0, 0),

@@ -241,6 +241,7 @@ impl<'a> Lists<'a> {
     }
 
     /// A list, or what is wrong with it: expected, found. Its numbers are finite.
+    #[inline(never)]
     fn list(&self, list: usize) -> Result<List<'a>, Damage> {
         let entry = self.entry(list);
         let damage = |expected: String, found: String| Damage {
@@ -283,6 +284,7 @@ impl<'a> Lists<'a> {
     }
 
     /// Where a list lies, if that is inside of the rows.
+    #[inline(never)]
     fn window(&self, list: usize) -> Option<Window> {
         let (entry, bits) = (&self.entry(list), self.head.item_bits);
         let window = match self.form {

@@ -8,7 +8,7 @@
 //!
 //! At least [`LEAST_WANTED`] items are looked for, so that fewer wanted ones are the head of the same answer.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::ops::Range;
 
 use super::best::Best;
@@ -291,7 +291,7 @@ impl<'a> Search<'a> {
                 .iter()
                 .map(|&number| nearness[number as usize])
                 .collect();
-            let (_, &mut last, _) = scores.select_nth_unstable_by(most, |a, b| b.total_cmp(a));
+            let (_, &mut last, _) = scores.select_nth_unstable_by(most, descending);
             near = keep(
                 near.iter()
                     .map(|&number| (number, nearness[number as usize] > last)),
@@ -333,6 +333,8 @@ impl<'a> Search<'a> {
 
     /// Asks the storage for what will be read of the lists from `at` on: of those codes that pass a scan now, which are
     /// some more than will pass when the score to reach has risen; and what a scan reads of the lists behind.
+    #[cold]
+    #[inline(never)]
     fn ask_ahead(&mut self, near: &[u32], at: usize, nearness: &[f32]) -> Result<(), Damage> {
         let least = self.best.least();
         let reached = |lists: Range<usize>| {
@@ -360,6 +362,7 @@ impl<'a> Search<'a> {
     }
 
     /// Scans a list for rows within the margin of the score to reach.
+    #[inline(never)]
     fn scan_within_margin(&mut self, number: u32, list: &List<'_>, nearness: &[f32]) {
         let unit = list.entry.factor_scale * self.query.table_unit;
         let behind = self.best.least() - self.margins.row - nearness[number as usize];
@@ -426,6 +429,11 @@ impl<'a> Search<'a> {
             }
         }
     }
+}
+
+/// The larger first.
+pub(super) fn descending(a: &f32, b: &f32) -> Ordering {
+    b.total_cmp(a)
 }
 
 /// The numbers that are wanted. Which they are cannot be foreseen: each is written down, and the next over it unless it is
