@@ -187,18 +187,21 @@ impl Segment {
 
     /// The rows of a segment that has them in lists.
     pub(super) fn lists(&self) -> Option<Lists<'_>> {
-        Some(Lists {
-            head: self.lists?,
-            dim: self.stride,
-            centroids: as_i8(self.section(tags::CENTROIDS)),
-            table: self.section(tags::LISTS),
-            rows: self.section(tags::ROWS),
-            form: self.form,
-            storage: Some(Storage {
-                container: &self.container,
-                searches: &self.cold_searches,
-            }),
-        })
+        let head = self.lists?;
+        let sections = [tags::LISTS, tags::ROWS].map(|tag| self.section(tag));
+        let centroids = as_i8(self.section(tags::CENTROIDS));
+        let storage = Some(Storage {
+            container: &self.container,
+            searches: &self.cold_searches,
+        });
+        Some(Lists::new(
+            head,
+            self.stride,
+            self.form,
+            sections,
+            centroids,
+            storage,
+        ))
     }
 
     /// What a list found wrong, as an error of this file.

@@ -159,15 +159,15 @@ const SHIFTS: i32 = 1 << SHIFT_BITS >> 1;
 impl Encoded {
     pub(super) fn lists(&self, dim: usize) -> Lists<'_> {
         debug_assert_eq!(self.table.len(), self.head.lists as usize * ENTRY_BYTES);
-        Lists {
-            head: self.head,
+        let sections = [&self.table[..], &self.rows];
+        Lists::new(
+            self.head,
             dim,
-            centroids: &self.centroids,
-            table: &self.table,
-            rows: &self.rows,
-            form: Form::Together,
-            storage: None,
-        }
+            Form::Together,
+            sections,
+            &self.centroids,
+            None,
+        )
     }
 }
 

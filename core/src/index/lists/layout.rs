@@ -51,21 +51,17 @@ pub(super) struct Window {
     parts: [Range<usize>; PARTS.len()],
 }
 
-/// Lengths of the parts of so many rows; `None` where a number from a damaged file would overflow.
-pub(super) fn lengths(rows: usize, dim: usize, item_bits: u32) -> Option<[usize; PARTS.len()]> {
-    let blocks = rows.div_ceil(BLOCK);
-    Some([
-        blocks.checked_mul(BLOCK * dim / 8)?,
-        rows.checked_mul(dim / GROUP * GROUP_BYTES)?,
-        rows.checked_mul(2)?,
-        blocks.checked_mul(BLOCK)?,
-        rows.checked_mul(item_bits as usize)?.div_ceil(8),
-    ])
-}
-
-/// Bytes of these parts together.
-pub(super) fn total(lengths: [usize; PARTS.len()]) -> Option<usize> {
-    lengths.into_iter().try_fold(0usize, usize::checked_add)
+/// Lengths of the parts of so many rows. In 64 bits nothing that 32-bit counts say overflows.
+pub(super) fn lengths(rows: u32, dim: usize, item_bits: u32) -> [u64; PARTS.len()] {
+    let (rows, dim) = (u64::from(rows), dim as u64);
+    let blocks = rows.div_ceil(BLOCK as u64);
+    [
+        blocks * (BLOCK as u64 * dim / 8),
+        rows * (dim / GROUP as u64 * GROUP_BYTES as u64),
+        rows * 2,
+        blocks * BLOCK as u64,
+        (rows * u64::from(item_bits)).div_ceil(8),
+    ]
 }
 
 impl Form {
@@ -82,43 +78,44 @@ impl Form {
 pub(super) const SHIFT_BITS: u32 = 5;
 
 impl Window {
-    /// Of a list by itself.
-    pub(super) fn apart(entry: &Entry, dim: usize, item_bits: u32) -> Option<Self> {
-        let count = entry.count as usize;
-        let mut at = (entry.place as usize).checked_mul(LIST_ALIGNMENT)?;
-        let lengths = lengths(count, dim, item_bits)?;
-        at.checked_add(total(lengths)?)?;
-        let parts = lengths.map(|length| {
-            at += length;
-            at - length..at
-        });
-        Some(Self {
+    /// Of a list by itself, in so many bytes.
+    pub(super) fn apart(entry: &Entry, dim: usize, item_bits: u32, bytes: usize) -> Option<Self> {
+        let lengths = lengths(entry.count, dim, item_bits);
+        let mut at = u64::from(entry.place) * LIST_ALIGNMENT as u64;
+        let inside = at + lengths.iter().sum::<u64>() <= bytes as u64;
+        inside.then(|| Self {
             first: entry.first,
-            own: 0..count,
-            parts,
+            own: 0..entry.count as usize,
+            parts: lengths.map(|length| {
+                at += length;
+                (at - length) as usize..at as usize
+            }),
         })
     }
 
-    /// Of rows of which there are `rows`.
-    pub(super) fn together(entry: &Entry, dim: usize, item_bits: u32, rows: usize) -> Option<Self> {
-        let (first, count) = (entry.first as usize, entry.count as usize);
-        first.checked_add(count).filter(|&end| end <= rows)?;
-        let skipped = first % BLOCK;
-        let before = lengths(first - skipped, dim, item_bits)?;
-        let within = lengths(skipped + count, dim, item_bits)?;
-        let all = lengths(rows, dim, item_bits)?;
-        total(all)?;
+    /// Of `rows` rows whose parts have the lengths `all`, which are inside of the section.
+    pub(super) fn together(
+        entry: &Entry,
+        dim: usize,
+        item_bits: u32,
+        rows: u32,
+        all: &[u64; PARTS.len()],
+    ) -> Option<Self> {
+        let end = entry.first.checked_add(entry.count)?;
+        let skipped = entry.first % BLOCK as u32;
+        let first = entry.first - skipped;
+        // Whole blocks: their items end with a byte.
+        let before = lengths(first, dim, item_bits);
+        let within = lengths(end - first, dim, item_bits);
         let mut at = 0;
-        // Whole blocks are before: their items end with a byte. All of it is inside of what was just found not to overflow.
-        let parts = std::array::from_fn(|part| {
-            let start = at + before[part];
-            at += all[part];
-            start..start + within[part]
-        });
-        Some(Self {
-            first: (first - skipped) as u32,
-            own: skipped..skipped + count,
-            parts,
+        (end <= rows).then(|| Self {
+            first,
+            own: skipped as usize..(end - first) as usize,
+            parts: std::array::from_fn(|part| {
+                let start = (at + before[part]) as usize;
+                at += all[part];
+                start..start + within[part] as usize
+            }),
         })
     }
 
@@ -149,38 +146,41 @@ mod tests {
         /// Windows of neighbours share a block, each row is one list's, and every part is inside of its own.
         #[test]
         fn lists_share_blocks_and_no_row(counts in proptest::collection::vec(1..70u32, 1..12), groups in 1..4usize, bits in 1..=32u32) {
-            let (dim, rows) = (64 * groups, counts.iter().sum::<u32>() as usize);
-            let all = lengths(rows, dim, bits).unwrap();
+            let (dim, rows) = (64 * groups, counts.iter().sum::<u32>());
+            let all = lengths(rows, dim, bits);
             let mut first = 0;
             for count in counts {
-                let window = Window::together(&entry(first, count), dim, bits, rows).unwrap();
+                let window = Window::together(&entry(first, count), dim, bits, rows, &all).unwrap();
                 prop_assert_eq!(window.first as usize + window.own.start, first as usize);
                 prop_assert_eq!(window.own.len(), count as usize);
                 let mut start = 0;
                 for part in PARTS {
-                    let (range, whole) = (window.part(part), start..start + all[part as usize]);
+                    let (range, whole) = (window.part(part), start..start + all[part as usize] as usize);
                     prop_assert!(whole.start <= range.start && range.end <= whole.end, "{part:?}: {range:?} of {whole:?}");
                     start = whole.end;
                 }
-                let before = window.part(Part::Items).start - (start - all[Part::Items as usize]);
+                let before = window.part(Part::Items).start - (start - all[Part::Items as usize] as usize);
                 prop_assert_eq!(before * 8, window.first as usize * bits as usize);
                 first += count;
             }
-            prop_assert_eq!(total(all), Some(all.iter().sum()));
         }
     }
 
     #[test]
     fn what_a_damaged_entry_says_is_nowhere() {
+        let all = lengths(100, 64, 7);
         for (first, count) in [(90, 11), (101, 0), (u32::MAX, u32::MAX), (0, u32::MAX)] {
-            assert_eq!(Window::together(&entry(first, count), 64, 7, 100), None);
+            let entry = entry(first, count);
+            assert_eq!(Window::together(&entry, 64, 7, 100, &all), None);
         }
-        let far = Entry {
-            place: u32::MAX,
-            ..entry(0, u32::MAX)
-        };
-        if let Some(window) = Window::apart(&far, 2048, 32) {
-            assert!(window.part(Part::Items).end > 1 << 40, "no 64 bits");
+        let bytes = all.iter().sum::<u64>() as usize;
+        assert!(Window::apart(&entry(0, 100), 64, 7, bytes).is_some());
+        for (place, count) in [(0, 101), (1, 100), (u32::MAX, u32::MAX)] {
+            let entry = Entry {
+                place,
+                ..entry(0, count)
+            };
+            assert_eq!(Window::apart(&entry, 64, 7, bytes), None);
         }
     }
 }

@@ -77,7 +77,9 @@ pub(super) struct Lists<'a> {
     /// Rows, list behind list.
     pub(super) rows: &'a [u8],
     /// How they lie.
-    pub(super) form: Form,
+    form: Form,
+    /// Lengths of their parts.
+    lengths: [u64; layout::PARTS.len()],
     /// Where they lie; `None` in memory.
     pub(super) storage: Option<Storage<'a>>,
 }
@@ -185,6 +187,27 @@ fn float<const AT: usize>(entry: &[u8; ENTRY_BYTES]) -> f32 {
 }
 
 impl<'a> Lists<'a> {
+    /// Of sections whose lengths were compared with the head; what `rows` holds is for [`Lists::check_rows`].
+    pub(super) fn new(
+        head: ListHead,
+        dim: usize,
+        form: Form,
+        [table, rows]: [&'a [u8]; 2],
+        centroids: &'a [i8],
+        storage: Option<Storage<'a>>,
+    ) -> Self {
+        Self {
+            head,
+            dim,
+            centroids,
+            table,
+            rows,
+            form,
+            lengths: layout::lengths(head.rows, dim, head.item_bits),
+            storage,
+        }
+    }
+
     /// Number of lists.
     pub(super) fn len(&self) -> usize {
         self.head.lists as usize
@@ -193,19 +216,18 @@ impl<'a> Lists<'a> {
     /// Whether the lists have as many rows as the head says, and no more than their bytes can hold: from then on memory
     /// can be taken by that number. Or what was expected and found.
     pub(super) fn check_rows(&self) -> Result<(), (String, String)> {
-        let expected = self.head.rows as usize;
-        let bytes =
-            layout::lengths(expected, self.dim, self.head.item_bits).and_then(layout::total);
-        let fits = |bytes: usize| match self.form {
-            Form::Together => bytes == self.rows.len(),
-            Form::Apart => bytes <= self.rows.len(),
+        let expected = self.head.rows;
+        let bytes: u64 = self.lengths.iter().sum();
+        let fits = match self.form {
+            Form::Together => bytes == self.rows.len() as u64,
+            Form::Apart => bytes <= self.rows.len() as u64,
         };
         let (entries, _) = self.table.as_chunks();
         let counts = entries
             .iter()
             .map(|&entry| u64::from(Entry::read(entry).count));
         let found = counts.sum::<u64>();
-        if found == expected as u64 && bytes.is_some_and(fits) {
+        if found == u64::from(expected) && fits {
             return Ok(());
         }
         Err((
@@ -287,12 +309,12 @@ impl<'a> Lists<'a> {
     #[inline(never)]
     fn window(&self, list: usize) -> Option<Window> {
         let (entry, bits) = (&self.entry(list), self.head.item_bits);
-        let window = match self.form {
-            Form::Apart => Window::apart(entry, self.dim, bits),
-            Form::Together => Window::together(entry, self.dim, bits, self.head.rows as usize),
-        }?;
-        // The items are the last part.
-        (window.part(Part::Items).end <= self.rows.len()).then_some(window)
+        match self.form {
+            Form::Apart => Window::apart(entry, self.dim, bits, self.rows.len()),
+            Form::Together => {
+                Window::together(entry, self.dim, bits, self.head.rows, &self.lengths)
+            }
+        }
     }
 }
 

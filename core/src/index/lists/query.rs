@@ -28,18 +28,24 @@ impl ListQuery {
             .iter()
             .map(|&v| round(f64::from(v) * scale) as i16)
             .collect();
-        // What all numbers have in common is left out of estimates: codes whose cells are shifted tell nothing of it.
-        let sum: i64 = wide.iter().map(|&y| i64::from(y)).sum();
-        let mean = sum as f64 / wide.len() as f64;
-        let centred = wide.iter().map(|&y| f64::from(y) - mean);
-        let most = centred.clone().fold(1.0f64, |most, v| most.max(v.abs()));
-        let narrow_unit = most / f64::from(signs::LIMIT);
-        let mut narrow: Vec<i8> = centred.map(|v| round(v / narrow_unit) as i8).collect();
+        // What all numbers have in common is left out of estimates: codes whose cells are shifted tell nothing of it. In
+        // integers: as many times the number as there are numbers, less their sum.
+        let (count, sum) = (
+            wide.len() as i32,
+            wide.iter().map(|&y| i32::from(y)).sum::<i32>(),
+        );
+        let centred: Vec<i32> = wide.iter().map(|&y| count * i32::from(y) - sum).collect();
+        let most = centred.iter().fold(count, |most, v| most.max(v.abs()));
+        let to_narrow = f64::from(signs::LIMIT) / f64::from(most);
+        let narrow = centred
+            .iter()
+            .map(|&v| round(f64::from(v) * to_narrow) as i8);
+        let mut narrow: Vec<i8> = narrow.collect();
         wide.resize(dim, 0);
         narrow.resize(dim, 0);
         let squares: i64 = wide.iter().map(|&y| i64::from(y) * i64::from(y)).sum();
         let wide_unit = 1.0 / (squares as f64).sqrt();
-        let table_unit = wide_unit * narrow_unit;
+        let table_unit = wide_unit / (to_narrow * f64::from(count));
         Self {
             row: quantised.row.clone(),
             row_unit: quantised.inverse_norm,
